@@ -1,0 +1,284 @@
+#!/usr/bin/env python3
+"""Training speed of a BPSTA network in PyTorch, in four forms: what Synfire is compared with.
+
+    python bench/torch_forms.py --net nmnist --batch-size 16 --time-steps 16 --form eager
+    python bench/torch_forms.py --net nmnist --batch-size 16 --time-steps 16 --golden FILE.safetensors
+
+Forms:
+  eager           one Python step per time step, batch norm for each step on its own, as the paper's code does it
+  layerwise       each layer over all T·B frames at once, batch norm over all of them, all steps of a neuron layer in
+                  one autograd function
+  channels-last   the same in the memory format that oneDNN is fastest in
+  bf16            the same under autocast: the fastest form we know of
+
+The first use prints a JSON line: samples per second of the median, slowest and fastest training step (forward, loss,
+backward, AdamW), inference, and peak memory. The input is what `synfire bench` takes: event frames of 5 % ones where
+there are two channels, uniform still images otherwise. The second use writes one step of the eager form as a golden
+file, by which `synfire verify` checks that both compute the same thing.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+NETS = {
+    "nmnist": ("128C3-MP2-128C3-MP2-256C3-AP2-512C3-AP4-DP-VOTE10", (2, 34, 34), 10),
+    "cifar10": ("128C3-128C3-MP2-128C3-MP2-256C3-MP2-512C3-AP4-VOTE10", (3, 32, 32), 10),
+    "dvs": ("128C3-128C3-MP2-128C3-MP2-256C3-MP2-512C3-AP2-1024C3-AP4-DP-VOTE10", (2, 64, 64), 11),
+}
+FORMS = ["eager", "layerwise", "channels-last", "bf16"]
+THRESHOLD, DECAY, ALPHA = 0.5, 0.9, 0.2
+
+
+class Lif(nn.Module):
+    """One time step a call: fires at the threshold and resets to zero; the error passes by bpsta's rule."""
+
+    def __init__(self):
+        super().__init__()
+        self.held = None
+
+    def reset(self):
+        self.held = None
+
+    def forward(self, current):
+        potential = current if self.held is None else DECAY * self.held + current
+        fired = potential >= THRESHOLD
+        zero = torch.zeros_like(potential)
+        # Worth 1 where it fired; its derivative there is one over the potential.
+        spike = torch.where(fired, potential / torch.where(fired, potential.detach(), zero + 1), zero)
+        # Worth nothing, but lets the error pass the reset with weight alpha.
+        self.held = torch.where(fired, zero, potential) + ALPHA * (spike - spike.detach())
+        return spike
+
+
+class FusedLif(torch.autograd.Function):
+    """All time steps at once: current [T, ...] to spikes [T, ...]."""
+
+    @staticmethod
+    def forward(ctx, current):
+        potential = torch.empty_like(current)
+        held = torch.zeros_like(current[0])
+        for t, now in enumerate(current):
+            torch.add(now, held, alpha=DECAY, out=potential[t])
+            held = torch.where(potential[t] >= THRESHOLD, 0.0, potential[t])
+        ctx.save_for_backward(potential)
+        return (potential >= THRESHOLD).to(current.dtype)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (potential,) = ctx.saved_tensors
+        out, error = torch.empty_like(potential), torch.zeros_like(potential[0])
+        for t in reversed(range(len(potential))):
+            m = potential[t]
+            error = torch.where(m >= THRESHOLD, (grad[t] + DECAY * ALPHA * error) / m, DECAY * error)
+            out[t] = error
+        return out
+
+
+class Integrator(nn.Module):
+    """Membrane potential without threshold or reset."""
+
+    def __init__(self):
+        super().__init__()
+        self.held = None
+
+    def reset(self):
+        self.held = None
+
+    def forward(self, current):
+        self.held = current if self.held is None else DECAY * self.held + current
+        return self.held
+
+
+class Dropout(nn.Module):
+    """One mask a batch, shared by all time steps."""
+
+    def __init__(self, p):
+        super().__init__()
+        self.p, self.mask = p, None
+
+    def reset(self):
+        self.mask = None
+
+    def forward(self, x, steps=1):
+        if not self.training or self.p == 0:
+            return x
+        if self.mask is None:
+            self.mask = F.dropout(torch.ones_like(x[: len(x) // steps]), self.p)
+        return (x.unflatten(0, (steps, -1)) * self.mask).flatten(0, 1)
+
+
+class Vote(nn.Module):
+    def __init__(self, voters):
+        super().__init__()
+        self.voters = voters
+
+    def forward(self, x):
+        return x.unflatten(1, (-1, self.voters)).mean(2)
+
+
+def modules(layers, shape, classes, dropout):
+    """The modules of a layer string, in the order that Synfire numbers them in."""
+    c, h, w = shape
+    made, flat = [], False
+
+    def flatten():
+        nonlocal c, h, w, flat
+        if not flat:
+            made.append(nn.Flatten())
+            c, h, w, flat = c * h * w, 1, 1, True
+
+    for token in layers.split("-"):
+        if token.endswith("C3"):
+            n = int(token[:-2])
+            made += [nn.Conv2d(c, n, 3, padding=1), nn.BatchNorm2d(n), nn.ReLU(), Lif()]
+            c = n
+        elif token[:2] in ("MP", "AP"):
+            k = int(token[2:])
+            made.append({"MP": nn.MaxPool2d, "AP": nn.AvgPool2d}[token[:2]](k))
+            h, w = h // k, w // k
+        elif token == "DP":
+            if made and isinstance(made[-1], (nn.MaxPool2d, nn.AvgPool2d)):
+                flatten()
+            made.append(Dropout(0.5 if dropout else 0.0))
+        elif token.endswith("FC"):
+            flatten()
+            n = int(token[:-2])
+            made += [nn.Linear(c, n), nn.ReLU(), Lif()]
+            c = n
+        elif token.startswith(("VOTE", "LI")):
+            flatten()
+            fires = token.startswith("VOTE")
+            n = int(token.removeprefix("VOTE").removeprefix("LI"))
+            made += [nn.Linear(c, n * classes), Lif() if fires else Integrator(), Vote(n)]
+        else:
+            raise SystemExit(f"no layer {token!r} here")
+    return nn.Sequential(*made)
+
+
+class Net(nn.Module):
+    def __init__(self, layers, shape, classes, steps, form, dropout=True):
+        super().__init__()
+        self.layers, self.steps, self.form = modules(layers, shape, classes, dropout), steps, form
+
+    def forward(self, x):
+        """Still images [B, C, H, W] or event frames [B, T, C, H, W] to the mean output [B, classes]."""
+        for module in self.layers:
+            if hasattr(module, "reset"):
+                module.reset()
+        frames = x if x.dim() == 5 else x.unsqueeze(1).expand(-1, self.steps, -1, -1, -1)
+        if self.form == "eager":
+            return sum(self.layers(frames[:, t]) for t in range(self.steps)) / self.steps
+        x = frames.transpose(0, 1).flatten(0, 1).contiguous()
+        if self.form != "layerwise":
+            x = x.contiguous(memory_format=torch.channels_last)
+        for module in self.layers:
+            if isinstance(module, Lif):
+                x = self.all_steps(x)
+            elif isinstance(module, Integrator):
+                x = torch.cat([module(part) for part in x.chunk(self.steps)])
+            elif isinstance(module, Dropout):
+                x = module(x, self.steps)
+            else:
+                x = module(x)
+        return x.unflatten(0, (self.steps, -1)).mean(0)
+
+    def all_steps(self, x):
+        # The function walks memory in order, whatever the format.
+        last = x.dim() == 4 and self.form != "layerwise"
+        x = x.permute(0, 2, 3, 1) if last else x
+        x = FusedLif.apply(x.unflatten(0, (self.steps, -1))).flatten(0, 1)
+        return x.permute(0, 3, 1, 2) if last else x
+
+
+def loss_of(layers, output, labels):
+    if "-VOTE" in layers:
+        return F.mse_loss(output, F.one_hot(labels, output.shape[1]).to(output.dtype))
+    return F.cross_entropy(output, labels)
+
+
+def measure(seconds, batch, step):
+    step()
+    times, end = [], time.perf_counter() + seconds
+    while len(times) < 5 or time.perf_counter() < end:
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    return [batch / t for t in (statistics.median(times), max(times), min(times))], len(times)
+
+
+def golden(args, layers, shape, classes, net, x, labels):
+    """Writes one training step of the eager form, with mean square error as `synfire verify` takes it."""
+    from safetensors.torch import save_file
+
+    tensors = {f"param.{name}": value.detach().clone() for name, value in net.named_parameters()}
+    output = net(x)
+    loss = F.mse_loss(output, F.one_hot(labels, classes).to(output.dtype))
+    loss.backward()
+    made = list(net.layers)
+    for module, after in zip(made, made[1:]):
+        if isinstance(after, nn.BatchNorm2d):
+            module.bias.grad.zero_()  # Zero exactly; what stands there is rounding.
+    tensors |= {f"grad.{name}": value.grad for name, value in net.named_parameters()}
+    tensors |= {f"buffer_after_forward.{name}": value for name, value in net.named_buffers() if value.dim() > 0}
+    tensors |= {"input": x, "label": labels.float(), "output": output.detach(), "loss": loss.detach().reshape(1)}
+    config = {"layers": layers, "shape": shape, "classes": classes, "time_steps": args.time_steps, "method": "bpsta",
+              "threshold": THRESHOLD, "decay": DECAY, "alpha": ALPHA, "lr": 1e-3, "weight_decay": 1e-4}
+    tensors = {name: value.contiguous() for name, value in tensors.items()}
+    save_file(tensors, args.golden, metadata={"kind": "network", "config": json.dumps(config)})
+
+
+def main():
+    parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
+    parser.add_argument("--net", required=True, help="nmnist, cifar10, dvs or a layer string")
+    parser.add_argument("--input", default="1,28,28", help="channels, height, width, for a layer string")
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--time-steps", type=int, default=16)
+    parser.add_argument("--form", choices=FORMS, default="eager")
+    parser.add_argument("--seconds", type=float, default=10.0, help="how long to train, and to infer")
+    parser.add_argument("--golden", metavar="FILE")
+    args = parser.parse_args()
+    shape = tuple(int(n) for n in args.input.split(","))
+    layers, shape, classes = NETS.get(args.net, (args.net, shape, 10))
+    torch.manual_seed(0)
+    net = Net(layers, shape, classes, args.time_steps, args.form, dropout=args.golden is None)
+    b, t = args.batch_size, args.time_steps
+    x = (torch.rand(b, t, *shape) < 0.05).float() if shape[0] == 2 else torch.rand(b, *shape)
+    labels = torch.randint(0, classes, (b,))
+    if args.golden:
+        return golden(args, layers, shape, classes, net, x, labels)
+
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=1e-4)
+    half = torch.autocast("cpu", torch.bfloat16, enabled=args.form == "bf16")
+
+    def train():
+        optimizer.zero_grad()
+        with half:
+            output = net(x)
+        loss_of(layers, output.float(), labels).backward()
+        optimizer.step()
+
+    def infer():
+        with torch.inference_mode(), half:
+            net(x)
+
+    trained, steps = measure(args.seconds, b, train)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    net.eval()
+    inferred, _ = measure(args.seconds, b, infer)
+    print(json.dumps({
+        "net": args.net, "batch_size": b, "time_steps": t, "form": args.form, "torch": torch.__version__,
+        "threads": torch.get_num_threads(), "train_samples_per_s": trained[0],
+        "train_slowest_fastest": trained[1:], "train_steps": steps, "infer_samples_per_s": inferred[0],
+        "infer_slowest_fastest": inferred[1:], "peak_rss_mib": peak,
+    }))
+
+
+if __name__ == "__main__":
+    main()

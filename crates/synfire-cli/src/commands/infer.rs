@@ -1,0 +1,129 @@
+//! `synfire infer`.
+
+use super::{DeviceArgument, Error, checkpoint_path, data_set, percent};
+use crate::console::Console;
+use clap::Args;
+use image::ImageError;
+use image::imageops::FilterType;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+use synfire::infer::{Answer, answer};
+use synfire::train::{Checkpoint, TrainConfig, check_inference};
+use synfire_data::Source;
+use synfire_events::{frames, nmnist};
+
+/// Classify images or recordings with a trained network.
+///
+/// Prints for each the class, how certain the network is, from which time step on the answer no longer changed,
+/// and the time it took. Images (PNG, JPEG, PNM, BMP) are scaled to the network's input; recordings are N-MNIST .bin files.
+#[derive(Args)]
+pub(crate) struct Infer {
+    /// Run folder or checkpoint.
+    #[arg(value_name = "RUN|CHECKPOINT")]
+    checkpoint: PathBuf,
+    /// Images or recordings.
+    #[arg(value_name = "FILE", required_unless_present = "sample")]
+    files: Vec<PathBuf>,
+    /// Classify this sample of the data set's test part, counted from 0, instead of a file.
+    #[arg(long, value_name = "N", conflicts_with = "files")]
+    sample: Option<usize>,
+    /// Folder of data sets, for --sample [default: that of the run].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArgument,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    input: String,
+    class: &'a str,
+    #[serde(flatten)]
+    answer: Answer,
+    milliseconds: f64,
+}
+
+impl Infer {
+    pub(crate) fn run(self, console: &Console) -> Result<ExitCode, Error> {
+        let device = self.device.open()?;
+        let path = checkpoint_path(&self.checkpoint);
+        let checkpoint = Checkpoint::read(&path)?;
+        let mut net = checkpoint.net(&path, &device)?;
+        let names = &checkpoint.header.class_names;
+        let config = &checkpoint.header.config;
+        check_inference(net.plan(), 1, config.time_steps)?;
+        let mut classify = |input: String, values: &[f32], (sample, label): (usize, Option<usize>)| {
+            let started = Instant::now();
+            let answer = answer(&mut net, config, values, sample);
+            let milliseconds = started.elapsed().as_secs_f64() * 1e3;
+            let truth = label.map(|label| format!(", labelled {}", names[label])).unwrap_or_default();
+            console.say(format!(
+                "{input}: {} (certainty {}, settled after step {} of {}, {milliseconds:.1} ms){truth}",
+                names[answer.class],
+                percent(answer.certainty.into()),
+                answer.settled_after,
+                config.time_steps,
+            ));
+            console.json(&Line { input, class: &names[answer.class], answer, milliseconds });
+        };
+        if let Some(index) = self.sample {
+            let data = data_set(&checkpoint, &path, self.data_dir)?;
+            let test: &dyn Source = data.test.as_ref();
+            if index >= test.len() {
+                let text = format!(
+                    "--sample {index}: {} has {} test samples, counted from 0",
+                    data.name,
+                    test.len()
+                );
+                return Err(Error::usage(text));
+            }
+            let mut values = vec![0.0; test.sample_len(&config.frames())];
+            test.load(index, &config.frames(), &mut values)?;
+            classify(format!("{} test sample {index}", data.name), &values, (index, Some(test.label(index))));
+        }
+        for file in &self.files {
+            let values = read(file, checkpoint.header.input, config)?;
+            classify(file.display().to_string(), &values, (0, None));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// An image `[C, H, W]` in 0..=1 or a recording's frames `[T, C, H, W]`, by the file's name.
+fn read(file: &Path, [c, h, w]: [usize; 3], config: &TrainConfig) -> Result<Vec<f32>, Error> {
+    let failed = |e: &dyn std::fmt::Display| Error::failed(format!("cannot read {}: {e}", file.display()));
+    if file.is_dir() {
+        return Err(failed(&"is a folder"));
+    }
+    if file.extension().is_some_and(|extension| extension == "bin") {
+        let recording = nmnist::read(file).map_err(|e| Error::failed(e.to_string()))?;
+        if [2, usize::from(recording.height), usize::from(recording.width)] != [c, h, w] {
+            let found = format!("2x{}x{}", recording.height, recording.width);
+            return Err(failed(&format!(
+                "the network takes {c}x{h}x{w}, the recording's frames are {found}"
+            )));
+        }
+        let mut out = vec![0.0; config.time_steps * c * h * w];
+        frames::to_frames(&recording, config.time_steps, config.framing, &mut out).map_err(|e| failed(&e))?;
+        return Ok(out);
+    }
+    let image = image::open(file).map_err(|e| match e {
+        ImageError::Unsupported(_) => failed(&"expected PNG, JPEG, PNM, BMP or an N-MNIST .bin"),
+        other => failed(&other),
+    })?;
+    let image = image.resize_exact(w as u32, h as u32, FilterType::Triangle);
+    let planes: Vec<f32> = match c {
+        1 => image.to_luma32f().into_raw(),
+        3 => {
+            let pixels = image.to_rgb32f().into_raw();
+            (0..3)
+                .flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied().collect::<Vec<_>>())
+                .collect()
+        }
+        2 => return Err(failed(&"this network was trained on recordings (.bin), this is an image")),
+        _ => return Err(failed(&format!("the network takes {c} channels, an image has 1 or 3"))),
+    };
+    Ok(planes)
+}

@@ -1,0 +1,111 @@
+//! The commands, a file each.
+
+pub(crate) mod bench;
+pub(crate) mod eval;
+pub(crate) mod infer;
+pub(crate) mod net;
+pub(crate) mod train;
+pub(crate) mod verify;
+
+use burn::tensor::Device;
+use std::path::{Path, PathBuf};
+use synfire::file::FileError;
+use synfire::train::{Checkpoint, ConfigError, RunFolder, TrainError};
+use synfire_data::{DataError, DataSet, Locations};
+
+/// Why a command ended without its result.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub(crate) struct Error {
+    text: String,
+    code: u8,
+}
+
+impl Error {
+    /// The command was called wrongly.
+    pub(crate) fn usage(text: impl Into<String>) -> Self {
+        Self { text: text.into(), code: 2 }
+    }
+
+    /// The command could not do its work.
+    pub(crate) fn failed(text: impl Into<String>) -> Self {
+        Self { text: text.into(), code: 1 }
+    }
+
+    pub(crate) fn exit_code(&self) -> u8 {
+        self.code
+    }
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<TrainError> for Error {
+    fn from(error: TrainError) -> Self {
+        match error {
+            TrainError::Config(error) => error.into(),
+            TrainError::Data(error) => error.into(),
+            other => Self::failed(other.to_string()),
+        }
+    }
+}
+
+impl From<DataError> for Error {
+    fn from(error: DataError) -> Self {
+        match error {
+            DataError::UnknownSet { .. } | DataError::NoFolder { .. } => Self::usage(error.to_string()),
+            _ => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl From<FileError> for Error {
+    fn from(error: FileError) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+/// Where to compute.
+#[derive(clap::Args, Debug)]
+pub(crate) struct DeviceArgument {
+    /// Where to compute; this build knows the CPU alone.
+    #[arg(long, default_value = "cpu", value_name = "DEVICE")]
+    device: String,
+}
+
+impl DeviceArgument {
+    pub(crate) fn open(&self) -> Result<Device, Error> {
+        match self.device.as_str() {
+            "cpu" => Ok(Device::flex()),
+            other => Err(Error::usage(format!("--device {other}: this build computes on the cpu alone"))),
+        }
+    }
+}
+
+/// The checkpoint that `path` means: a checkpoint, or the best one of a run folder.
+pub(crate) fn checkpoint_path(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join("checkpoints/best.safetensors") } else { path.to_path_buf() }
+}
+
+/// The data set that `checkpoint` (read from `path`) was trained on: in the folder given, else in that of its run.
+pub(crate) fn data_set(
+    checkpoint: &Checkpoint,
+    path: &Path,
+    data_dir: Option<PathBuf>,
+) -> Result<DataSet, Error> {
+    let folder = match (data_dir, path.parent().and_then(Path::parent)) {
+        (None, Some(run)) => RunFolder::new(run).config()?.and_then(|config| config.data_dir),
+        (given, _) => given,
+    };
+    let data = synfire_data::open(&checkpoint.header.config.dataset, &Locations::new(folder.as_deref())?)?;
+    checkpoint.header.check_fits(path, &data)?;
+    Ok(data)
+}
+
+/// A share in percent.
+pub(crate) fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
+}

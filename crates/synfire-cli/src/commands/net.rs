@@ -1,0 +1,117 @@
+//! `synfire net`.
+
+use super::Error;
+use crate::console::Console;
+use clap::{Args, Subcommand};
+use std::process::ExitCode;
+use synfire::net::{NAMED, Plan, named};
+
+/// Networks: names, layers, sizes.
+#[derive(Args)]
+pub(crate) struct Net {
+    #[command(subcommand)]
+    command: NetCommand,
+}
+
+/// The language of layer strings.
+const LAYERS: &str = "\
+A layer string is layers joined by -, such as 32C3-MP2-64C3-AP2-LI10:
+  nCk, nCkSs    convolution to n channels, odd kernel k, stride s; batch norm, ReLU, neurons
+  nRB, nRBSs    residual block of two 3x3 convolutions to n channels, stride s
+  MPk, APk      maximum or mean of windows of k x k
+  DP, DPp       dropout with probability p, a half if none is given; one mask for all time steps
+  nFC           fully connected layer to n values; ReLU, neurons
+  VOTEn, LIn    last: n voting neurons, or n leaky integrators that do not fire, for each class
+  LAYER*r       the layer, r times";
+
+#[derive(Subcommand)]
+enum NetCommand {
+    /// The named networks and their layer strings.
+    List,
+    /// Layers, shapes, parameters and multiply-accumulates of a network.
+    #[command(after_help = LAYERS)]
+    Describe {
+        /// Name or layer string.
+        #[arg(value_name = "NAME|LAYERS")]
+        net: String,
+        /// Channels, height and width of the input [default: what the named network was made for].
+        #[arg(long, value_name = "C,H,W", value_delimiter = ',', num_args = 1)]
+        input: Option<Vec<usize>>,
+        /// Classes [default: what the named network was made for, else 10].
+        #[arg(long, value_name = "N")]
+        classes: Option<usize>,
+        /// Leave the ReLU before the neurons out.
+        #[arg(long)]
+        no_relu: bool,
+    },
+}
+
+impl Net {
+    pub(crate) fn run(self, console: &Console) -> Result<ExitCode, Error> {
+        match self.command {
+            NetCommand::List => {
+                for net in NAMED {
+                    console.say(format!("{:<14} {}\n{:14} {}", net.name, net.about, "", net.layers));
+                    let line = serde_json::json!({
+                        "name": net.name, "layers": net.layers, "input": net.input, "classes": net.classes,
+                        "about": net.about,
+                    });
+                    console.json(&line);
+                }
+            }
+            NetCommand::Describe { net, input, classes, no_relu } => {
+                let plan = plan_of(&net, input.as_deref(), classes, !no_relu)?;
+                describe(&plan, console);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The network called `net`, or of that layer string, for an input `[C, H, W]` and so many classes.
+pub(super) fn plan_of(
+    net: &str,
+    input: Option<&[usize]>,
+    classes: Option<usize>,
+    relu: bool,
+) -> Result<Plan, Error> {
+    let known = named(net);
+    let input = match (input, known) {
+        (Some(given), _) => <[usize; 3]>::try_from(given)
+            .map_err(|_| Error::usage(format!("--input {given:?}: expected C,H,W, such as 1,28,28")))?,
+        (None, Some(known)) => known.input,
+        (None, None) => return Err(Error::usage("a layer string needs --input C,H,W, such as 1,28,28")),
+    };
+    let classes = classes.or(known.map(|known| known.classes)).unwrap_or(10);
+    let layers = known.map_or(net, |known| known.layers);
+    let spec = layers.parse().map_err(|e| Error::usage(format!("{e}")))?;
+    Plan::new(&spec, input, classes, relu).map_err(|e| Error::usage(e.to_string()))
+}
+
+fn describe(plan: &Plan, console: &Console) {
+    let shape = |[c, h, w]: [usize; 3]| if (h, w) == (1, 1) { c.to_string() } else { format!("{c}x{h}x{w}") };
+    console.say(plan.spec.to_string());
+    let row = |cells: [&str; 6]| {
+        let [module, layer, from, to, parameters, macs] = cells;
+        format!("{module:>8}  {layer:<10} {from:>14} {to:>14} {parameters:>12} {macs:>14}")
+    };
+    console.say(row(["module", "layer", "input", "output", "parameters", "MACs/step"]));
+    for layer in &plan.layers {
+        console.say(row([
+            &layer.module.to_string(),
+            &layer.spec.to_string(),
+            &shape(layer.input),
+            &shape(layer.output),
+            &layer.parameters.to_string(),
+            &layer.macs.to_string(),
+        ]));
+        let line = serde_json::json!({
+            "module": layer.module, "layer": layer.spec.to_string(), "input": layer.input, "output": layer.output,
+            "parameters": layer.parameters, "macs": layer.macs,
+        });
+        console.json(&line);
+    }
+    let (parameters, macs) = (plan.parameters(), plan.macs());
+    console.say(row(["", "total", "", "", &parameters.to_string(), &macs.to_string()]));
+    console.json(&serde_json::json!({ "layer": "total", "parameters": parameters, "macs": macs }));
+}

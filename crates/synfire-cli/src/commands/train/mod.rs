@@ -1,0 +1,227 @@
+//! `synfire train`.
+
+pub(crate) mod progress;
+mod settings;
+
+use super::{DeviceArgument, Error, percent};
+use crate::console::Console;
+use crate::pace::duration;
+use crate::stop::Stop;
+use clap::Args;
+use progress::Progress;
+use settings::Settings;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use synfire::train::{Outcome, RunFolder, Summary, TrainConfig, TrainError, Trainer};
+
+/// Train a spiking network.
+///
+/// Without a data set the built-in digits are used. A run is a folder: config.toml (all settings), metrics.jsonl (a
+/// line per epoch), TensorBoard events, checkpoints/last.safetensors and checkpoints/best.safetensors, summary.json.
+/// The best epoch is chosen by validation samples held back from training; the test set is used once, at the end.
+///
+/// Defaults depend on the data set and the recipe; --print-config shows them.
+#[derive(Args)]
+#[command(
+    allow_negative_numbers = true,
+    args_override_self = true,
+    after_help = "Settings come from the recipe, over them those of --config, over them the options given.\nCtrl-C stops \
+                  after the present batch; --resume then continues to the same result, bit for bit.\nWith --json, each \
+                  line has an event: start, note, warning, epoch (as in metrics.jsonl), stopped or finished."
+)]
+pub(crate) struct Train {
+    #[command(flatten)]
+    settings: Settings,
+    /// Folder of data sets, searched before SYNFIRE_DATA and the user's cache folder.
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    data_dir: Option<PathBuf>,
+    /// File of settings (TOML); its keys are the options here. A run's config.toml is one.
+    #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = RUN)]
+    config: Option<PathBuf>,
+    /// Print the resulting settings (TOML) and exit.
+    #[arg(long, conflicts_with = "resume", help_heading = RUN)]
+    print_config: bool,
+    /// Folder of the run [default: runs/DATASET, numbered if it exists].
+    #[arg(long, value_name = "DIR", conflicts_with = "resume", help_heading = RUN)]
+    out: Option<PathBuf>,
+    /// Continue the run in this folder, with its own settings.
+    #[arg(long, value_name = "RUN", help_heading = RUN)]
+    resume: Option<PathBuf>,
+    /// Print the firing rates and gradient norms of each layer after each epoch.
+    #[arg(long, short, conflicts_with = "quiet", help_heading = RUN)]
+    verbose: bool,
+    #[command(flatten)]
+    device: DeviceArgument,
+}
+
+const RUN: &str = "Run";
+
+impl Train {
+    pub(crate) fn run(self, console: &Console) -> Result<ExitCode, Error> {
+        let device = self.device.open()?;
+        let given = toml::Table::try_from(&self.settings).map_err(|e| Error::usage(e.to_string()))?;
+        let resumes = self.resume.is_some();
+        let mut trainer = match self.resume {
+            Some(run) => {
+                if let Some(key) = given.keys().next() {
+                    let name = if key == "dataset" { "DATASET".to_string() } else { format!("--{key}") };
+                    let problem =
+                        "cannot be given with --resume: a run keeps the settings of its config.toml";
+                    return Err(Error::usage(format!("{name} {problem}")));
+                }
+                Trainer::resume(RunFolder::new(run), self.data_dir, &device)?
+            }
+            None => {
+                let mut config = TrainConfig::resolve(self.config.as_deref(), given)?;
+                config.data_dir = self.data_dir.or(config.data_dir);
+                if self.print_config {
+                    config.validate()?;
+                    synfire_data::find(&config.dataset)?;
+                    console.say(config.to_toml().trim_end());
+                    console.json(&config);
+                    return Ok(ExitCode::SUCCESS);
+                }
+                let folder = match self.out {
+                    Some(out) => RunFolder::new(out),
+                    None => RunFolder::numbered(Path::new("runs").join(&config.dataset)),
+                };
+                Trainer::start(config, folder, &device)?
+            }
+        };
+        if trainer.is_finished()? {
+            let path = trainer.folder().path();
+            console.note(format!("{} is finished; there is nothing to resume", path.display()));
+            report(console, path, &trainer.folder().summary()?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        introduce(console, &trainer, resumes);
+        train(&mut trainer, console, self.verbose)
+    }
+}
+
+fn train(trainer: &mut Trainer, console: &Console, verbose: bool) -> Result<ExitCode, Error> {
+    let path = trainer.folder().path().to_path_buf();
+    let bar = console.bar(0, "{prefix} {bar:16} {msg}");
+    // Whether the reader knows already that the run stops.
+    let told = Arc::new(AtomicBool::new(!console.notes()));
+    let answer = {
+        let (told, bar) = (told.clone(), bar.clone());
+        move || {
+            if !told.swap(true, Ordering::SeqCst) {
+                bar.suspend(|| eprintln!("stopping after this batch; once more stops at once"));
+            }
+        }
+    };
+    let stop = Stop::listen(answer)?;
+    let mut progress = Progress::new(console, trainer, stop.clone(), bar.clone(), verbose);
+    let outcome = trainer.run(&mut progress);
+    told.store(true, Ordering::SeqCst);
+    bar.finish_and_clear();
+    let resume = format!("synfire train --resume {}", shell_word(&path));
+    match outcome.inspect_err(|error| {
+        // A run that diverged would diverge again.
+        if !matches!(error, TrainError::Diverged { .. }) && trainer.folder().last().exists() {
+            console.note(format!("stopped by an error; once it is mended, continue with\n  {resume}"));
+        }
+    })? {
+        Outcome::Finished(summary) => {
+            report(console, &path, &summary);
+            Ok(ExitCode::SUCCESS)
+        }
+        Outcome::Stopped { epoch, batch } => {
+            let place = if epoch < trainer.config().epochs {
+                format!("in epoch {} after {batch} batches", epoch + 1)
+            } else {
+                "before the test".to_string()
+            };
+            console.note(format!("stopped {place}; continue with\n  {resume}"));
+            console.json(&serde_json::json!({ "event": "stopped", "run": text(&path), "resume": resume }));
+            Ok(ExitCode::from(stop.exit_code()))
+        }
+    }
+}
+
+/// A path for people and JSON, neither of which has bytes that are no text.
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// A path as a shell takes it.
+fn shell_word(path: &Path) -> String {
+    let text = text(path);
+    if text.chars().all(|c| c.is_alphanumeric() || "/._-+:@%=,\\".contains(c)) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// Says what is about to be trained on what.
+fn introduce(console: &Console, trainer: &Trainer, resumes: bool) {
+    let (config, data, plan) = (trainer.config(), trainer.data(), trainer.net().plan());
+    let split = trainer.split();
+    for note in &data.notes {
+        console.note(note);
+    }
+    let folder = data.folder.as_deref().map_or("built in".to_string(), text);
+    console.note(format!(
+        "data     {}: {} training, {} validation, {} test samples (split {}), {folder}",
+        data.name,
+        split.train.len(),
+        split.validation.len(),
+        data.test.len(),
+        split.checksum()
+    ));
+    console.note(format!("network  {}, {} parameters", plan.spec, plan.parameters()));
+    console.note(format!(
+        "method   {}, {} time steps, {}, {}, recipe {}, seed {}",
+        config.method, config.time_steps, config.loss, config.precision, config.recipe, config.seed
+    ));
+    let run = text(trainer.folder().path());
+    console.note(format!("run      {run}"));
+    let position = trainer.position();
+    let resumed = match (resumes, position.steps) {
+        (false, _) => None,
+        (true, 0) => Some("no checkpoint yet: from the beginning".to_string()),
+        (true, _) if position.finished || position.epoch == config.epochs => {
+            Some("before the test".to_string())
+        }
+        (true, _) => Some(format!("in epoch {} after {} batches", position.epoch + 1, position.batch)),
+    };
+    if let Some(place) = &resumed {
+        console.note(format!("resumed  {place}"));
+    }
+    console.json(&serde_json::json!({
+        "event": "start", "run": run, "dataset": data.name, "folder": folder, "notes": data.notes,
+        "train_samples": split.train.len(), "validation_samples": split.validation.len(),
+        "test_samples": data.test.len(), "split": split.checksum(), "net": plan.spec.to_string(),
+        "parameters": plan.parameters(), "precision": config.precision.to_string(), "resumed": resumed,
+    }));
+}
+
+fn report(console: &Console, path: &Path, summary: &Summary) {
+    console.say(format!(
+        "test accuracy {} of {} samples (epoch {} of {}, chosen by validation accuracy {}; {})",
+        percent(summary.test_accuracy),
+        summary.test_samples,
+        summary.best_epoch,
+        summary.epochs,
+        percent(summary.validation_accuracy),
+        duration(summary.train_seconds)
+    ));
+    console.say(text(&path.join("checkpoints/best.safetensors")));
+    console.json(&serde_json::json!({ "event": "finished", "run": text(path), "summary": summary }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resume_command_can_be_pasted() {
+        assert_eq!(shell_word(Path::new("runs/digits-2")), "runs/digits-2");
+        assert_eq!(shell_word(Path::new("my runs/it's")), r"'my runs/it'\''s'");
+    }
+}

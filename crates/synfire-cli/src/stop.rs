@@ -1,0 +1,51 @@
+//! Ctrl-C and the end of a cluster job: a request to stop in order, and at once when it is repeated.
+
+use crate::commands::Error;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// How long a request waits for its answer on the terminal at most.
+const ANSWER_WITHIN: Duration = Duration::from_millis(100);
+
+/// Whether a signal asked to stop.
+#[derive(Clone)]
+pub(crate) struct Stop {
+    asked: Arc<AtomicBool>,
+    signal: Arc<AtomicUsize>,
+}
+
+impl Stop {
+    /// Listens from now on; `answer` is called once, soon after the first request.
+    pub(crate) fn listen(answer: impl FnOnce() + Send + 'static) -> Result<Self, Error> {
+        let stop = Self { asked: Arc::default(), signal: Arc::default() };
+        let failed = |e| Error::failed(format!("cannot listen for Ctrl-C: {e}"));
+        for signal in [SIGINT, SIGTERM] {
+            // In this order: the request that finds one before it ends the program.
+            flag::register_conditional_shutdown(signal, 128 + signal, stop.asked.clone()).map_err(failed)?;
+            flag::register_usize(signal, stop.signal.clone(), signal as usize).map_err(failed)?;
+            flag::register(signal, stop.asked.clone()).map_err(failed)?;
+        }
+        let waiting = stop.clone();
+        // A handler of a signal must not print.
+        thread::spawn(move || {
+            while !waiting.asked() {
+                thread::sleep(ANSWER_WITHIN);
+            }
+            answer();
+        });
+        Ok(stop)
+    }
+
+    pub(crate) fn asked(&self) -> bool {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// The exit code that shells expect of a program that a signal ended: 130 after Ctrl-C.
+    pub(crate) fn exit_code(&self) -> u8 {
+        128 + self.signal.load(Ordering::SeqCst) as u8
+    }
+}

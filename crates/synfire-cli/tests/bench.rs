@@ -1,0 +1,58 @@
+//! `synfire bench`: what programs read of it, and what it refuses.
+
+mod common;
+
+use common::{Sandbox, json_lines};
+
+const TINY: &[&str] =
+    &["bench", "--net", "4C3-AP2-LI1", "--batch-size", "2", "--time-steps", "3", "--seconds", "0"];
+
+#[test]
+fn a_case_is_a_line_of_json() {
+    let sandbox = Sandbox::new();
+    for (input, precision) in [("1,6,6", "f32"), ("2,6,6", "bf16")] {
+        let out = sandbox.ok(&[TINY, &["--json", "--input", input, "--precision", precision]].concat());
+        let [line] = &json_lines(&out)[..] else { panic!("one line, not {out}") };
+        assert_eq!(
+            (line["net"].as_str(), line["precision"].as_str()),
+            (Some("4C3-AP2-LI1"), Some(precision))
+        );
+        assert_eq!((line["batch_size"].as_u64(), line["time_steps"].as_u64()), (Some(2), Some(3)));
+        for key in ["train_samples_per_s", "infer_samples_per_s", "first_loss"] {
+            assert!(line[key].as_f64().is_some_and(|value| value > 0.0), "{key} in {line}");
+        }
+        assert!(!cfg!(target_os = "linux") || line["peak_rss_mib"].as_f64().unwrap() > 1.0);
+    }
+    assert!(sandbox.ok(&[TINY, &["--input", "1,6,6"]].concat()).contains("samples/s"));
+}
+
+#[test]
+fn a_trained_network_is_measured_too() {
+    let sandbox = Sandbox::new();
+    sandbox.train("run", &[]);
+    let out = sandbox.ok(&[
+        "bench",
+        "--checkpoint",
+        "run",
+        "--seconds",
+        "0",
+        "--batch-size",
+        "2",
+        "-T",
+        "2",
+        "--json",
+    ]);
+    assert!(json_lines(&out)[0]["train_samples_per_s"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn what_makes_no_case_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.fails(&["bench", "--net", "4C3-LI1"], 2, &["--input"]);
+    sandbox.fails(&["bench", "--net", "4C4-LI1", "--input", "1,6,6"], 2, &["4C4"]);
+    sandbox.fails(&[TINY, &["--input", "1,6"]].concat(), 2, &["C,H,W"]);
+    sandbox.fails(&["bench", "--net", "nmnist", "--seconds=-1"], 2, &["--seconds -1"]);
+    sandbox.fails(&["bench", "--net", "nmnist", "--batch-size", "0"], 2, &["--batch-size"]);
+    sandbox.fails(&["bench", "--net", "nmnist", "--precision", "half"], 2, &["half", "auto"]);
+    sandbox.fails(&["bench", "--checkpoint", "nowhere"], 1, &["nowhere"]);
+}

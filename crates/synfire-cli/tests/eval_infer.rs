@@ -1,0 +1,115 @@
+//! `synfire eval` and `synfire infer`.
+
+mod common;
+
+use common::{Sandbox, TINY_NMNIST, json_lines, recording, write_nmnist};
+use image::{GrayImage, Luma};
+use synfire_events::nmnist;
+
+#[test]
+fn eval_repeats_the_test_of_the_run() {
+    let sandbox = Sandbox::new();
+    sandbox.train("run", &[]);
+    let summary: serde_json::Value = serde_json::from_slice(&sandbox.bytes("run/summary.json")).unwrap();
+    for path in ["run", "run/checkpoints/best.safetensors"] {
+        let lines = json_lines(&sandbox.ok(&["eval", path, "--json"]));
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines[0]["result"]["accuracy"], summary["test_accuracy"]);
+        assert_eq!(lines[0]["result"]["samples"], summary["test_samples"]);
+    }
+    let text = sandbox.ok(&["eval", "run"]);
+    assert!(text.starts_with("T = 4: test accuracy "), "{text}");
+    assert!(text.contains("of 360") || text.lines().count() > 10, "a line per class: {text}");
+    assert!(text.contains("firing rate") && text.contains("layers.3 (4C3)"), "{text}");
+}
+
+#[test]
+fn eval_takes_time_steps_and_parts() {
+    let sandbox = Sandbox::new();
+    sandbox.train("run", &[]);
+    let lines = json_lines(&sandbox.ok(&["eval", "run", "--json", "--time-steps", "1,2,8"]));
+    let steps: Vec<_> = lines.iter().map(|line| line["time_steps"].as_u64().unwrap()).collect();
+    assert_eq!(steps, [1, 2, 8]);
+    let samples = |part: &str| {
+        json_lines(&sandbox.ok(&["eval", "run", "--json", "--part", part]))[0]["result"]["samples"]
+            .as_u64()
+            .unwrap()
+    };
+    assert_eq!((samples("train"), samples("validation"), samples("test")), (160, 40, 360));
+    let validation = &json_lines(&sandbox.ok(&["eval", "run", "--json", "--part", "validation"]))[0];
+    let summary: serde_json::Value = serde_json::from_slice(&sandbox.bytes("run/summary.json")).unwrap();
+    assert_eq!(validation["result"]["accuracy"], summary["validation_accuracy"]);
+}
+
+#[test]
+fn infer_takes_images_and_samples() {
+    let sandbox = Sandbox::new();
+    sandbox.train("run", &[]);
+    GrayImage::from_fn(16, 16, |x, y| Luma([if x / 4 == y / 4 { 255 } else { 0 }]))
+        .save(sandbox.path("a.png"))
+        .unwrap();
+    image::RgbaImage::new(8, 8).save(sandbox.path("b.png")).unwrap();
+    let lines = json_lines(&sandbox.ok(&["infer", "run", "a.png", "b.png", "--json"]));
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0]["input"], "a.png");
+    assert!(lines[0]["class_index"].as_u64().unwrap() < 10);
+    assert!((0.0..=1.0).contains(&lines[0]["certainty"].as_f64().unwrap()));
+    assert!((1..=4).contains(&lines[0]["settled_after"].as_u64().unwrap()));
+    let text = sandbox.ok(&["infer", "run", "--sample", "359"]);
+    assert!(text.contains("digits test sample 359") && text.contains("labelled "), "{text}");
+    sandbox.fails(&["infer", "run", "--sample", "360"], 2, &["--sample 360", "360 test samples"]);
+}
+
+#[test]
+fn infer_takes_recordings() {
+    let sandbox = Sandbox::new();
+    write_nmnist(&sandbox, "data");
+    sandbox.ok(&[&["train", "--data-dir", "data", "--out", "run"], TINY_NMNIST].concat());
+    sandbox.write("seven.bin", nmnist::encode(&recording(24, 3)).unwrap());
+    let lines = json_lines(&sandbox.ok(&["infer", "run", "seven.bin", "--json"]));
+    assert_eq!(lines[0]["input"], "seven.bin");
+    // The run knows where its data were; another folder may be named.
+    let text = sandbox.ok(&["infer", "run", "--sample", "3"]);
+    assert!(text.contains("labelled 7"), "{text}");
+    sandbox.ok(&["eval", "run/checkpoints/last.safetensors"]);
+    std::fs::rename(sandbox.path("data"), sandbox.path("moved")).unwrap();
+    sandbox.fails(&["infer", "run", "--sample", "3"], 2, &["data-dir", "there is no such folder"]);
+    let text = sandbox.ok(&["infer", "run", "--sample", "3", "--data-dir", "moved"]);
+    assert!(text.contains("labelled 7"), "{text}");
+
+    GrayImage::new(34, 34).save(sandbox.path("a.png")).unwrap();
+    sandbox.fails(
+        &["infer", "run", "a.png"],
+        1,
+        &["a.png", "trained on recordings (.bin), this is an image"],
+    );
+    sandbox.write("ragged.bin", [0; 12]);
+    sandbox.fails(&["infer", "run", "ragged.bin"], 1, &["ragged.bin", "byte 10"]);
+    sandbox.write("outside.bin", [34, 0, 0, 0, 0]);
+    sandbox.fails(&["infer", "run", "outside.bin"], 1, &["outside.bin", "34x34", "x 34"]);
+    sandbox.write("empty.bin", []);
+    sandbox.fails(&["infer", "run", "empty.bin"], 1, &["empty.bin", "at least one event"]);
+}
+
+#[test]
+fn infer_says_what_is_wrong_with_a_file() {
+    let sandbox = Sandbox::new();
+    sandbox.train("run", &[]);
+    sandbox.write("fake.png", b"not a picture");
+    sandbox.fails(&["infer", "run", "fake.png"], 1, &["fake.png"]);
+    sandbox.fails(&["infer", "run", "absent.png"], 1, &["absent.png"]);
+    sandbox.fails(&["infer", "run", "words.txt"], 1, &["words.txt"]);
+    sandbox.write("words.txt", "many");
+    let told = ["words.txt", "expected PNG, JPEG, PNM, BMP or an N-MNIST .bin"];
+    sandbox.fails(&["infer", "run", "words.txt"], 1, &told);
+    sandbox.fails(&["infer", "run", "run"], 1, &["run: is a folder"]);
+    sandbox.write("seven.bin", nmnist::encode(&recording(24, 3)).unwrap());
+    sandbox.fails(&["infer", "run", "seven.bin"], 1, &["seven.bin", "1x8x8", "2x34x34"]);
+    sandbox.fails(&["infer", "run"], 2, &["<FILE>"]);
+    sandbox.fails(&["infer", "absent", "a.png"], 1, &["absent"]);
+    // An error ends the command after the results before it.
+    GrayImage::new(8, 8).save(sandbox.path("a.png")).unwrap();
+    let ran = sandbox.run(&["infer", "run", "a.png", "fake.png"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.out.starts_with("a.png: "), "{}", ran.out);
+}

@@ -1,0 +1,51 @@
+//! Data sets for spiking networks: from files to batches.
+//!
+//! [`open`] finds a set by name and gives a [`DataSet`], whose two parts are [`Source`]s; [`validation_split`] holds
+//! back a part of the training samples; a [`Loader`] turns samples into [`Batch`]es on other threads.
+//!
+//! ```
+//! use synfire_data::{FrameSpec, Loader, Locations, open, validation_split};
+//!
+//! let set = open("digits", &Locations::new(None)?)?;
+//! let split = validation_split(&set.train.labels(), 144, 1)?;
+//! let loader = Loader::new(set.train.clone(), split.train, FrameSpec::default(), 64)?;
+//! for epoch in 0..2 {
+//!     for batch in loader.iter(&loader.epoch_order(1, epoch), 0) {
+//!         let batch = batch?;
+//!         assert_eq!(batch.shape[1..], [1, 8, 8]);
+//!     }
+//! }
+//! # Ok::<(), synfire_data::DataError>(())
+//! ```
+//!
+//! Whatever is drawn at random (splits, orders, augmentation) depends on seeds alone: not on the number of threads, the
+//! machine, or what was drawn before.
+//!
+//! # Adding a data set
+//! 1. A file in `sets/` with a `RECIPE`: name, one-line description, the files it needs, and a function that opens it.
+//!    Still images in memory are a `Stills`, folders of recordings a `Recordings`.
+//! 2. A line in the table of `registry.rs`.
+//! 3. A test with real or written files, and one per malformed input the set's own code can meet.
+
+mod augment;
+mod error;
+mod idx;
+mod loader;
+mod locations;
+pub mod random;
+mod recordings;
+mod registry;
+mod set;
+mod sets;
+mod split;
+mod stills;
+
+pub use augment::Augment;
+pub use error::DataError;
+pub use loader::{Batch, Batches, Loader, Order};
+pub use locations::Locations;
+pub use registry::{Recipe, find, names, open};
+pub use set::{DataSet, FrameSpec, Kind, Source};
+pub use sets::digits::digits_in_file_order;
+pub use split::{Split, validation_split};
+pub use synfire_events::Framing;

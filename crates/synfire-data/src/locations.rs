@@ -1,0 +1,52 @@
+//! Where data sets are looked for.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use crate::DataError;
+
+/// Folders that may hold data sets, each in a subfolder of the set's name (`mnist/`, `cifar-10/`, `nmnist/`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Locations(Vec<PathBuf>);
+
+impl Locations {
+    /// The places searched by default, in order: `explicit`; the environment variable `SYNFIRE_DATA`; `synfire/data`
+    /// in the user's cache folder (`XDG_CACHE_HOME`, or `~/.cache`).
+    ///
+    /// # Errors
+    /// When `explicit` is no folder: who named it does not want the data from elsewhere.
+    pub fn new(explicit: Option<&Path>) -> Result<Self, DataError> {
+        if let Some(folder) = explicit.filter(|folder| !folder.is_dir()) {
+            return Err(DataError::NoFolder { folder: folder.to_owned() });
+        }
+        let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let cache = variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")));
+        let folders = [
+            explicit.map(Path::to_owned),
+            variable("SYNFIRE_DATA"),
+            cache.map(|folder| folder.join("synfire").join("data")),
+        ];
+        Ok(Self(folders.into_iter().flatten().collect()))
+    }
+
+    /// Only these folders, in order.
+    #[must_use]
+    pub fn from_folders(folders: Vec<PathBuf>) -> Self {
+        Self(folders)
+    }
+
+    /// The folders, in the order they are searched.
+    #[must_use]
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.0
+    }
+
+    /// The first folder of this data set there is.
+    pub(crate) fn find(&self, set: &'static str, files: &'static str) -> Result<PathBuf, DataError> {
+        self.0
+            .iter()
+            .map(|folder| folder.join(set))
+            .find(|folder| folder.is_dir())
+            .ok_or_else(|| DataError::SetNotFound { set, files, searched: self.0.clone() })
+    }
+}

@@ -1,0 +1,95 @@
+//! The table of data sets.
+
+use crate::sets::{cifar10, digits, mnist, nmnist};
+use crate::{DataError, DataSet, Locations};
+
+/// The data sets there are, in the order they are listed to the user.
+static RECIPES: &[Recipe] = &[digits::RECIPE, mnist::RECIPE, cifar10::RECIPE, nmnist::RECIPE];
+
+/// How to open a data set.
+pub struct Recipe {
+    /// The data set's name, and that of its folder.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub description: &'static str,
+    /// The files its folder should hold; empty for a set that is built in.
+    pub files: &'static str,
+    pub(crate) open: fn(&Locations) -> Result<DataSet, DataError>,
+}
+
+/// The data sets there are.
+#[must_use]
+pub fn names() -> &'static [Recipe] {
+    RECIPES
+}
+
+/// The data set of this name; case, hyphens and underscores do not matter (`CIFAR10` is `cifar-10`).
+///
+/// # Errors
+/// When there is no such set.
+pub fn find(name: &str) -> Result<&'static Recipe, DataError> {
+    let wanted = canonical(name);
+    RECIPES.iter().find(|recipe| canonical(recipe.name) == wanted).ok_or_else(|| DataError::UnknownSet {
+        name: name.to_owned(),
+        suggestion: closest(&wanted).map(str::to_owned),
+        known: RECIPES.iter().map(|recipe| recipe.name).collect(),
+    })
+}
+
+/// Opens the data set of this name, as [`find`] finds it.
+///
+/// # Errors
+/// When there is no such set, its folder is in none of the locations, or its files are missing or malformed. Event
+/// recordings are read when they are loaded, so that errors in them come later.
+pub fn open(name: &str, locations: &Locations) -> Result<DataSet, DataError> {
+    (find(name)?.open)(locations)
+}
+
+fn canonical(name: &str) -> String {
+    name.chars().filter(|c| !matches!(c, '-' | '_')).flat_map(char::to_lowercase).collect()
+}
+
+/// The name a misspelt one was probably meant to be.
+fn closest(wanted: &str) -> Option<&'static str> {
+    RECIPES
+        .iter()
+        .map(|recipe| (edit_distance(wanted, &canonical(recipe.name)), recipe.name))
+        .filter(|&(distance, name)| distance <= name.len() / 3 + 1)
+        .min_by_key(|&(distance, _)| distance)
+        .map(|(_, name)| name)
+}
+
+/// Levenshtein's distance: the insertions, deletions and substitutions that make `b` of `a`.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, &y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edit_distances_of_known_words() {
+        assert_eq!(edit_distance("kitten", "sitting"), 3);
+        assert_eq!(edit_distance("", "abc"), 3);
+        assert_eq!(edit_distance("mnist", "mnist"), 0);
+    }
+
+    #[test]
+    fn misspelt_names_get_a_suggestion_and_distant_ones_none() {
+        assert_eq!(closest("mnits"), Some("mnist"));
+        assert_eq!(closest("cifar"), Some("cifar-10"));
+        assert_eq!(closest("imagenet"), None);
+    }
+}

@@ -1,0 +1,94 @@
+//! Names of data sets, the folders they are looked for in, and the built-in one. Published ones: `tests/real`.
+
+use synfire_data::{DataError, FrameSpec, Kind, Locations, Source, names, open};
+
+fn load(source: &dyn Source, i: usize, frames: &FrameSpec) -> Vec<f32> {
+    let mut out = vec![f32::NAN; source.sample_len(frames)];
+    source.load(i, frames, &mut out).unwrap();
+    out
+}
+
+fn class_counts(source: &dyn Source) -> Vec<usize> {
+    let mut counts = vec![0; 10];
+    source.labels().into_iter().for_each(|label| counts[label] += 1);
+    counts
+}
+
+#[test]
+fn digits_are_built_in_and_split_by_class() {
+    let set = open("digits", &Locations::from_folders(Vec::new())).unwrap();
+    assert_eq!((set.kind, set.shape, set.classes), (Kind::Still, [1, 8, 8], 10));
+    assert_eq!((set.train.len(), set.test.len()), (1437, 360));
+    assert!(set.notes.is_empty());
+    let (train, test) = (class_counts(&*set.train), class_counts(&*set.test));
+    // The class counts scikit-learn documents for the whole set.
+    let all: Vec<usize> = train.iter().zip(&test).map(|(a, b)| a + b).collect();
+    assert_eq!(all, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
+    assert!(test.iter().all(|&count| (34..=37).contains(&count)), "{test:?}");
+    let frames = FrameSpec::default();
+    for source in [&set.train, &set.test] {
+        for i in 0..source.len() {
+            let image = load(&**source, i, &frames);
+            assert!(image.iter().all(|&v| (0.0..=1.0).contains(&v) && (v * 16.0).fract() == 0.0));
+        }
+    }
+    // The sum of all pixels, as computed from the CSV file.
+    let sum: f32 = [&set.train, &set.test]
+        .iter()
+        .flat_map(|source| (0..source.len()).flat_map(|i| load(&***source, i, &frames)))
+        .sum();
+    assert_eq!(sum * 16.0, 561_718.0);
+}
+
+#[test]
+fn names_are_forgiving_and_unknown_ones_explained() {
+    let nowhere = Locations::from_folders(vec!["/nonexistent".into()]);
+    assert!(open("Digits", &nowhere).is_ok());
+    assert!(matches!(open("CIFAR10", &nowhere), Err(DataError::SetNotFound { set: "cifar-10", .. })));
+    let message = open("mnits", &nowhere).err().unwrap().to_string();
+    assert_eq!(
+        message,
+        "unknown data set \"mnits\": did you mean mnist? the data sets are digits, mnist, cifar-10, nmnist"
+    );
+    assert!(names().iter().all(|recipe| !recipe.description.is_empty()));
+}
+
+#[test]
+fn a_missing_set_names_every_folder_searched_and_the_files() {
+    let nowhere = Locations::from_folders(vec!["/nonexistent/a".into(), "/nonexistent/b".into()]);
+    assert_eq!(
+        open("nmnist", &nowhere).err().unwrap().to_string(),
+        "cannot find the data set nmnist: expected a folder nmnist with Train/DIGIT/*.bin and Test/DIGIT/*.bin, found \
+         none in /nonexistent/a, /nonexistent/b; name the folder that holds it with --data-dir or SYNFIRE_DATA"
+    );
+}
+
+#[test]
+fn an_explicit_folder_is_searched_first() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(Locations::new(Some(folder.path())).unwrap().folders()[0], folder.path());
+    // One that is not there does not make room for the next.
+    let problem = |path| Locations::new(Some(path)).unwrap_err().to_string();
+    let absent = folder.path().join("absent");
+    assert_eq!(problem(&absent), format!("data-dir {}: there is no such folder", absent.display()));
+    std::fs::write(&absent, "").unwrap();
+    assert_eq!(problem(&absent), format!("data-dir {}: is not a folder", absent.display()));
+}
+
+#[test]
+fn a_set_named_in_place_of_the_folder_above_it_is_recognised() {
+    let above = tempfile::tempdir().unwrap();
+    let folder = above.path().join("mnist");
+    std::fs::create_dir(&folder).unwrap();
+    let message = open("mnist", &Locations::from_folders(vec![folder.clone()])).err().unwrap().to_string();
+    let hint = format!("({} is the set itself: name the one above it)", folder.display());
+    assert!(message.ends_with(&hint), "{message}");
+}
+
+#[test]
+fn samples_out_of_range_and_wrong_room_are_errors() {
+    let set = open("digits", &Locations::from_folders(Vec::new())).unwrap();
+    let frames = FrameSpec::default();
+    assert!(matches!(set.test.load(360, &frames, &mut [0.0; 64]), Err(DataError::Usage { .. })));
+    assert!(matches!(set.test.load(0, &frames, &mut [0.0; 63]), Err(DataError::Usage { .. })));
+}

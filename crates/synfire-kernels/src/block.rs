@@ -1,0 +1,438 @@
+//! What follows a convolution, fused over all time steps: batch norm, ReLU, neurons, pooling.
+//!
+//! One pass over memory forward and two backward take the place of eleven. Neurons are worked on in *strips*, a few
+//! pooling windows of one sample, that stay in the cache from the first time step to the last. Nothing but the input is
+//! kept for the backward pass, which goes through the strip's potentials once more before it goes back.
+//!
+//! The formulas are those of [`crate::norm`], [`crate::neuron`] and [`crate::pool`], and the spikes have the same bits.
+
+mod strips;
+
+use std::cell::RefCell;
+
+use rayon::prelude::*;
+
+use crate::aligned::Aligned;
+use crate::disjoint::Disjoint;
+use crate::isa::{Isa, multiversion};
+use crate::neuron::{Lif, error_step};
+use crate::norm::{NormShape, Normal, Normalisation, after_relu, finish_backward, normalise};
+use strips::{Strip, Task, tasks};
+
+/// Pooling over windows that do not overlap; an incomplete window at the edge is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pool {
+    /// No pooling.
+    None,
+    /// Whether any neuron of a window of this side fired.
+    Max(usize),
+    /// The mean of the spikes of a window of this side.
+    Average(usize),
+}
+
+impl Pool {
+    /// Side of the window.
+    pub fn side(self) -> usize {
+        match self {
+            Pool::None => 1,
+            Pool::Max(side) | Pool::Average(side) => side,
+        }
+    }
+}
+
+/// The shape of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BlockShape {
+    /// Time steps, T.
+    pub steps: usize,
+    /// Samples, B.
+    pub batch: usize,
+    /// Height of the frames of neurons.
+    pub height: usize,
+    /// Width of the frames of neurons.
+    pub width: usize,
+    /// Channels.
+    pub channels: usize,
+    /// The input is the same at every step and given once.
+    pub constant: bool,
+    /// Batch norm takes its statistics over all steps together, not over each on its own.
+    pub joint: bool,
+    /// Pooling behind the neurons.
+    pub pool: Pool,
+}
+
+impl BlockShape {
+    /// Values of the input: `[steps, batch, height, width, channels]`, without the steps where it is constant.
+    pub fn input_len(&self) -> usize {
+        self.steps_present() * self.batch * self.frame()
+    }
+
+    /// Height of the output.
+    ///
+    /// # Panics
+    /// Where the window is empty.
+    pub fn out_height(&self) -> usize {
+        self.height / self.side()
+    }
+
+    /// Width of the output.
+    ///
+    /// # Panics
+    /// Where the window is empty.
+    pub fn out_width(&self) -> usize {
+        self.width / self.side()
+    }
+
+    /// Values of the output, `[steps, batch, out height, out width, channels]`.
+    pub fn output_len(&self) -> usize {
+        self.steps * self.batch * self.out_height() * self.out_width() * self.channels
+    }
+
+    /// The batch norm of the input.
+    pub fn norm(&self) -> NormShape {
+        let steps = if self.joint { 1 } else { self.steps_present() };
+        let rows = self.steps_present() / steps.max(1) * self.batch * self.height * self.width;
+        NormShape { steps, rows, channels: self.channels }
+    }
+
+    fn side(&self) -> usize {
+        assert!(self.pool.side() > 0, "a pooling window is empty: {self:?}");
+        self.pool.side()
+    }
+
+    fn frame(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    fn steps_present(&self) -> usize {
+        if self.constant { 1 } else { self.steps }
+    }
+
+    /// Which statistics time step `t` is normalised with.
+    fn statistics_at(&self, t: usize) -> usize {
+        if self.joint || self.constant { 0 } else { t }
+    }
+
+    fn check(&self, input: usize, output: usize) {
+        assert!(self.steps > 0, "a block needs at least one time step");
+        let fits = self.side() == 1 || self.side() <= self.height.min(self.width);
+        assert!(fits, "the pooling window is larger than the frame: {self:?}");
+        assert_eq!(input, self.input_len(), "block: the length of the input does not fit {self:?}");
+        assert_eq!(output, self.output_len(), "block: the length of the output does not fit {self:?}");
+    }
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Aligned> = RefCell::default();
+}
+
+/// Takes the neurons through all time steps. Returns how many spikes they fired.
+///
+/// ```text
+/// z      [steps, batch, height, width, channels]  or [batch, …] where it is constant
+/// output [steps, batch, out height, out width, channels]  written
+/// ```
+///
+/// # Panics
+/// Where lengths do not fit the shape.
+pub fn block(
+    isa: Isa,
+    shape: &BlockShape,
+    lif: &Lif,
+    norm: &Normalisation,
+    z: &[f32],
+    output: &mut [f32],
+) -> u64 {
+    shape.check(z.len(), output.len());
+    norm.check(&shape.norm());
+    let scales = norm.scales();
+    let output = Disjoint::new(output);
+    let go_through = |strip: &Strip| {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let neurons = strip.neurons();
+            let (v, spikes) = scratch.at_least(2 * neurons).split_at_mut(neurons);
+            v.fill(0.0);
+            let mut fired = 0;
+            for t in 0..shape.steps {
+                let normal = norm.of_step(&scales, shape.statistics_at(t), strip.channels.clone());
+                for run in strip.runs(shape, t) {
+                    let (v, spikes) = (&mut v[run.strip.clone()], &mut spikes[run.strip]);
+                    fire(isa, normal, lif.decay, lif.least_firing(), &z[run.input], v, spikes, &mut fired);
+                }
+                for window in 0..strip.windows {
+                    let out = strip.output(shape, t, window);
+                    // SAFETY: strips have no windows and channels in common.
+                    let out = unsafe { output.part(out.start, out.len()) };
+                    pool(isa, shape.pool, &spikes[window * shape.side() * out.len()..], strip.row(), out);
+                }
+            }
+            fired
+        })
+    };
+    tasks(shape).par_iter().map(|task| task.strips.iter().map(go_through).sum::<u64>()).sum()
+}
+
+/// The errors of the input and the parameters of [`block`], whose statistics must be those of this input.
+///
+/// ```text
+/// z, grad_z              as `z` of `block`         grad_z written
+/// grad_output            as `output` of `block`
+/// grad_gamma, grad_beta  [channels]                written
+/// ```
+///
+/// # Panics
+/// Where lengths do not fit the shape.
+#[expect(clippy::too_many_arguments, reason = "the slices of the formula, each by its name")]
+pub fn block_backward(
+    isa: Isa,
+    shape: &BlockShape,
+    lif: &Lif,
+    norm: &Normalisation,
+    z: &[f32],
+    grad_output: &[f32],
+    grad_z: &mut [f32],
+    grad_gamma: &mut [f32],
+    grad_beta: &mut [f32],
+) {
+    shape.check(z.len(), grad_output.len());
+    norm.check(&shape.norm());
+    assert_eq!(grad_z.len(), z.len(), "block_backward: the lengths of z and grad_z differ");
+    let scales = norm.scales();
+    let errors = Disjoint::new(&mut *grad_z);
+    let back = Back { isa, shape, lif, norm, scales: &scales, z, grad_output, errors };
+    let tasks = tasks(shape);
+    let partial: Vec<Vec<f64>> = tasks.par_iter().map(|task| back.task(task)).collect();
+
+    // Of each of the statistics and each channel: sums of `g` and of `g·(z − mean)`, added up in the tasks' order.
+    let norm_shape = shape.norm();
+    let mut sums = vec![0.0; norm_shape.steps * 2 * shape.channels];
+    for (task, partial) in tasks.iter().zip(&partial) {
+        let halves = sums.chunks_exact_mut(shape.channels).zip(partial.chunks_exact(task.channels.len()));
+        for (sums, partial) in halves {
+            sums[task.channels.clone()].iter_mut().zip(partial).for_each(|(sum, x)| *sum += x);
+        }
+    }
+    finish_backward(isa, &norm_shape, norm, z, &sums, grad_z, grad_gamma, grad_beta);
+}
+
+/// The way back through the neurons, to the errors of what the batch norm gave them.
+struct Back<'a> {
+    isa: Isa,
+    shape: &'a BlockShape,
+    lif: &'a Lif,
+    norm: &'a Normalisation<'a>,
+    scales: &'a [f32],
+    z: &'a [f32],
+    grad_output: &'a [f32],
+    errors: Disjoint<'a, f32>,
+}
+
+impl Back<'_> {
+    /// Writes the task's errors `g` and returns the sums over them, `[statistics][2][the task's channels]`.
+    fn task(&self, task: &Task) -> Vec<f64> {
+        let mut sums = vec![0.0; self.shape.norm().steps * 2 * task.channels.len()];
+        for strip in &task.strips {
+            if strip.windows > 0 {
+                SCRATCH.with_borrow_mut(|scratch| self.strip(strip, scratch, &mut sums));
+            } else {
+                // Spikes that nobody sees have no error.
+                for run in (0..self.shape.steps_present()).flat_map(|t| strip.runs(self.shape, t)) {
+                    // SAFETY: strips have no pixels and channels in common.
+                    unsafe { self.errors.part(run.input.start, run.input.len()) }.fill(0.0);
+                }
+            }
+        }
+        sums
+    }
+
+    /// What the strip is normalised with at time step `t`.
+    fn normal(&self, strip: &Strip, t: usize) -> Normal<'_> {
+        self.norm.of_step(self.scales, self.shape.statistics_at(t), strip.channels.clone())
+    }
+
+    fn strip(&self, strip: &Strip, scratch: &mut Aligned, sums: &mut [f64]) {
+        let Back { isa, shape, lif, .. } = *self;
+        let (neurons, channels) = (strip.neurons(), strip.channels.len());
+        let scratch = scratch.at_least((shape.steps + 4) * neurons + 3 * channels);
+        let (membrane, rest) = scratch.split_at_mut(shape.steps * neurons);
+        let (v, rest) = rest.split_at_mut(neurons);
+        let (grads, rest) = rest.split_at_mut(neurons);
+        let (error, rest) = rest.split_at_mut(neurons);
+        let (total, rest) = rest.split_at_mut(neurons);
+        let (taken, local) = rest.split_at_mut(channels);
+
+        v.fill(0.0);
+        for (t, membrane) in membrane.chunks_exact_mut(neurons).enumerate() {
+            let normal = self.normal(strip, t);
+            for run in strip.runs(shape, t) {
+                let (v, membrane) = (&mut v[run.strip.clone()], &mut membrane[run.strip]);
+                charge(isa, normal, lif.decay, lif.least_firing(), &self.z[run.input], v, membrane);
+            }
+        }
+        error.fill(0.0);
+        total.fill(0.0);
+        for (t, membrane) in membrane.chunks_exact(neurons).enumerate().rev() {
+            for window in 0..strip.windows {
+                let at = window * shape.side() * channels;
+                let grad = &self.grad_output[strip.output(shape, t, window)];
+                let (membrane, grads) = (&membrane[at..], &mut grads[at..]);
+                unpool(isa, shape.pool, lif.least_firing(), membrane, strip.row(), grad, taken, grads);
+            }
+            error_step(isa, lif, membrane, grads, error);
+            if shape.constant {
+                total.iter_mut().zip(&*error).for_each(|(total, e)| *total += e);
+            } else {
+                self.write(strip, t, error, local, sums);
+            }
+        }
+        if shape.constant {
+            self.write(strip, 0, total, local, sums);
+        }
+    }
+
+    /// Writes the errors of time step `t`, and adds to the sums over them.
+    fn write(&self, strip: &Strip, t: usize, error: &[f32], local: &mut [f32], sums: &mut [f64]) {
+        let (shape, channels) = (self.shape, strip.channels.len());
+        let normal = self.normal(strip, t);
+        // Short sums in f32, long ones in f64.
+        local.fill(0.0);
+        let (g, gx) = local.split_at_mut(channels);
+        for run in strip.runs(shape, t) {
+            // SAFETY: strips have no pixels and channels in common.
+            let to = unsafe { self.errors.part(run.input.start, run.input.len()) };
+            pass(self.isa, normal, &self.z[run.input], &error[run.strip], to, g, gx);
+        }
+        let sums = &mut sums[shape.statistics_at(t) * 2 * channels..][..2 * channels];
+        sums.iter_mut().zip(&*local).for_each(|(sum, x)| *sum += f64::from(*x));
+    }
+}
+
+/// The current of a neuron.
+#[inline(always)]
+fn current(relu: bool, z: f32, mean: f32, scale: f32, beta: f32) -> f32 {
+    let value = normalise(z, mean, scale, beta);
+    // `max` would turn NaN into 0 and hide it.
+    if relu && value < 0.0 { 0.0 } else { value }
+}
+
+multiversion! {
+    /// A time step of neurons with channels `[…][C]`: `v` is the potential after the last step's reset, then after
+    /// this one's.
+    fn fire(
+        normal: Normal,
+        decay: f32,
+        least: f32,
+        z: &[f32],
+        v: &mut [f32],
+        spikes: &mut [f32],
+        count: &mut u64,
+    ) {
+        let c = normal.mean.len();
+        let (mean, scale, beta, relu) = (normal.mean, &normal.scale[..c], &normal.beta[..c], normal.relu);
+        let pixels = z.chunks_exact(c).zip(v.chunks_exact_mut(c)).zip(spikes.chunks_exact_mut(c));
+        for ((z, v), spikes) in pixels {
+            let mut fired_here = 0u32;
+            for i in 0..c {
+                let m = decay * v[i] + current(relu, z[i], mean[i], scale[i], beta[i]);
+                let fired = m >= least;
+                spikes[i] = if fired { 1.0 } else { 0.0 };
+                v[i] = if fired { 0.0 } else { m };
+                fired_here += u32::from(fired);
+            }
+            *count += u64::from(fired_here);
+        }
+    }
+}
+
+multiversion! {
+    /// As `fire`, for the potentials before reset alone.
+    fn charge(normal: Normal, decay: f32, least: f32, z: &[f32], v: &mut [f32], membrane: &mut [f32]) {
+        let c = normal.mean.len();
+        let (mean, scale, beta, relu) = (normal.mean, &normal.scale[..c], &normal.beta[..c], normal.relu);
+        let pixels = z.chunks_exact(c).zip(v.chunks_exact_mut(c)).zip(membrane.chunks_exact_mut(c));
+        for ((z, v), membrane) in pixels {
+            for i in 0..c {
+                let m = decay * v[i] + current(relu, z[i], mean[i], scale[i], beta[i]);
+                membrane[i] = m;
+                v[i] = if m >= least { 0.0 } else { m };
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// One window of spikes; its rows are `row` values apart.
+    fn pool(kind: Pool, spikes: &[f32], row: usize, out: &mut [f32]) {
+        let (c, side) = (out.len(), kind.side());
+        out.fill(0.0);
+        for y in 0..side {
+            for spikes in spikes[y * row..][..side * c].chunks_exact(c) {
+                for i in 0..c {
+                    let (sum, largest) = (out[i] + spikes[i], if spikes[i] > out[i] { spikes[i] } else { out[i] });
+                    out[i] = if let Pool::Average(_) = kind { sum } else { largest };
+                }
+            }
+        }
+        if let Pool::Average(_) = kind {
+            let area = (side * side) as f32;
+            out.iter_mut().for_each(|x| *x /= area);
+        }
+    }
+}
+
+multiversion! {
+    /// The errors of one window's spikes. The maximum's goes to the first neuron that fired, or to the first.
+    fn unpool(
+        kind: Pool,
+        least: f32,
+        membrane: &[f32],
+        row: usize,
+        grad: &[f32],
+        taken: &mut [f32],
+        grads: &mut [f32],
+    ) {
+        let (c, side) = (grad.len(), kind.side());
+        let taken = &mut taken[..c];
+        taken.fill(0.0);
+        let area = (side * side) as f32;
+        for y in 0..side {
+            let membrane = membrane[y * row..][..side * c].chunks_exact(c);
+            for (membrane, to) in membrane.zip(grads[y * row..][..side * c].chunks_exact_mut(c)) {
+                if let Pool::Max(_) = kind {
+                    for i in 0..c {
+                        let first = membrane[i] >= least && taken[i] == 0.0;
+                        to[i] = if first { grad[i] } else { 0.0 };
+                        taken[i] = if first { 1.0 } else { taken[i] };
+                    }
+                } else {
+                    for i in 0..c {
+                        to[i] = grad[i] / area;
+                    }
+                }
+            }
+        }
+        if let Pool::Max(_) = kind {
+            for i in 0..c {
+                grads[i] = if taken[i] == 0.0 { grad[i] } else { grads[i] };
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// Errors behind the ReLU to those before it, and their sums per channel with and without `z − mean`.
+    fn pass(normal: Normal, z: &[f32], error: &[f32], to: &mut [f32], g: &mut [f32], gx: &mut [f32]) {
+        let c = normal.mean.len();
+        let (mean, scale, beta, relu) = (normal.mean, &normal.scale[..c], &normal.beta[..c], normal.relu);
+        let (g, gx) = (&mut g[..c], &mut gx[..c]);
+        for ((z, error), to) in z.chunks_exact(c).zip(error.chunks_exact(c)).zip(to.chunks_exact_mut(c)) {
+            for i in 0..c {
+                let y = normalise(z[i], mean[i], scale[i], beta[i]);
+                let e = after_relu(relu, y, error[i]);
+                to[i] = e;
+                g[i] += e;
+                gx[i] += e * (z[i] - mean[i]);
+            }
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! 2-D convolution, its gradients, and the sum over rows that is the gradient of a bias.
+//!
+//! ```text
+//! y[f, oy, ox, o] = bias[o] + Σ_{ky,kx,i} x[f, oy·sy + ky − py, ox·sx + kx − px, i]·weight[o, i, ky, kx]
+//! ```
+//!
+//! The products are computed as a matrix product without writing its left side down: see the comments in the private
+//! modules `gather` (how pixels find their input), `panels` (how weights are packed) and `tile` (the inner loops).
+
+mod forward;
+mod gather;
+mod panels;
+mod tile;
+mod weight;
+
+use rayon::prelude::*;
+
+use crate::bf16::Precision;
+use crate::isa::{Isa, multiversion};
+use crate::rows;
+
+use gather::{Elements, Layout};
+use panels::Order;
+
+/// The shape of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConvShape {
+    /// Frames, `T·B`.
+    pub frames: usize,
+    /// Height of the input.
+    pub height: usize,
+    /// Width of the input.
+    pub width: usize,
+    /// Channels of the input.
+    pub in_channels: usize,
+    /// Channels of the output.
+    pub out_channels: usize,
+    /// Height and width of the kernel.
+    pub kernel: [usize; 2],
+    /// Distance between windows, down and across.
+    pub stride: [usize; 2],
+    /// Zeros added above and below, and at the left and the right.
+    pub padding: [usize; 2],
+    /// Groups of channels that do not see each other.
+    pub groups: usize,
+    /// What is multiplied: values as they are, or rounded to bf16.
+    pub precision: Precision,
+}
+
+impl ConvShape {
+    /// Height of the output.
+    ///
+    /// # Panics
+    /// Where the kernel is empty or larger than the padded frame, or the stride is 0.
+    pub fn out_height(&self) -> usize {
+        self.out_len(self.height, 0)
+    }
+
+    /// Width of the output.
+    ///
+    /// # Panics
+    /// Where the kernel is empty or larger than the padded frame, or the stride is 0.
+    pub fn out_width(&self) -> usize {
+        self.out_len(self.width, 1)
+    }
+
+    fn out_len(&self, len: usize, axis: usize) -> usize {
+        let (kernel, stride) = (self.kernel[axis], self.stride[axis]);
+        let padded = len + 2 * self.padding[axis];
+        assert!(
+            kernel > 0 && stride > 0,
+            "a convolution needs a kernel and a stride of at least 1: {self:?}"
+        );
+        assert!(kernel <= padded, "the kernel is larger than the padded frame: {self:?}");
+        (padded - kernel) / stride + 1
+    }
+
+    /// Values in the input.
+    pub fn input_len(&self) -> usize {
+        self.frames * self.height * self.width * self.in_channels
+    }
+
+    /// Values in the output.
+    ///
+    /// # Panics
+    /// As [`ConvShape::out_height`].
+    pub fn output_len(&self) -> usize {
+        self.frames * self.out_height() * self.out_width() * self.out_channels
+    }
+
+    /// Values in the weight.
+    ///
+    /// # Panics
+    /// Where the channels cannot be divided by the groups.
+    pub fn weight_len(&self) -> usize {
+        let groups = self.groups;
+        assert!(
+            groups > 0 && self.in_channels.is_multiple_of(groups) && self.out_channels.is_multiple_of(groups),
+            "the channels cannot be divided into the groups: {self:?}"
+        );
+        self.out_channels * (self.in_channels / groups) * self.kernel[0] * self.kernel[1]
+    }
+
+    /// Multiplications of the forward pass, those with the padding's zeros included.
+    ///
+    /// # Panics
+    /// As [`ConvShape::out_height`] and [`ConvShape::weight_len`].
+    pub fn macs(&self) -> u64 {
+        (self.frames * self.out_height() * self.out_width()) as u64 * self.weight_len() as u64
+    }
+
+    fn check(&self, input: usize, weight: usize, output: usize) {
+        assert_eq!(input, self.input_len(), "convolution: length of the input side of {self:?}");
+        assert_eq!(weight, self.weight_len(), "convolution: length of the weight of {self:?}");
+        assert_eq!(output, self.output_len(), "convolution: length of the output side of {self:?}");
+    }
+
+    /// How output pixels find their input.
+    fn layout(&self) -> Layout {
+        Layout {
+            frames: self.frames,
+            source: [self.height, self.width],
+            channels: self.in_channels,
+            group_channels: self.in_channels / self.groups,
+            out: [self.out_height(), self.out_width()],
+            kernel: self.kernel,
+            stride: self.stride,
+            before: self.padding.map(|padding| padding as isize),
+            dilation: [1, 1],
+            elements: Elements::Values,
+        }
+    }
+
+    /// How the weights lie as seen from the output.
+    fn order(&self) -> Order {
+        let taps = self.kernel[0] * self.kernel[1];
+        let channels = self.in_channels / self.groups;
+        Order {
+            groups: self.groups,
+            group: self.weight_len() / self.groups,
+            outer: channels * taps,
+            inner: taps,
+            taps,
+            channels,
+            turned: false,
+        }
+    }
+
+    /// How input pixels find the errors that they receive: a convolution of the errors, spread out by the stride, with
+    /// the turned kernel.
+    fn transposed_layout(&self) -> Layout {
+        let before = |axis: usize| self.kernel[axis] as isize - 1 - self.padding[axis] as isize;
+        Layout {
+            frames: self.frames,
+            source: [self.out_height(), self.out_width()],
+            channels: self.out_channels,
+            group_channels: self.out_channels / self.groups,
+            out: [self.height, self.width],
+            kernel: self.kernel,
+            stride: [1, 1],
+            before: [before(0), before(1)],
+            dilation: self.stride,
+            elements: Elements::Values,
+        }
+    }
+
+    /// How the weights lie as seen from the input.
+    fn transposed_order(&self) -> Order {
+        let order = self.order();
+        Order {
+            outer: order.inner,
+            inner: order.outer,
+            channels: self.out_channels / self.groups,
+            turned: true,
+            ..order
+        }
+    }
+}
+
+/// The convolution.
+///
+/// ```text
+/// input  [frames, height, width, in_channels]
+/// weight [out_channels, in_channels / groups, kernel height, kernel width]
+/// bias   [out_channels]
+/// output [frames, out_height, out_width, out_channels]  written
+/// ```
+///
+/// # Panics
+/// Where lengths do not fit the shape, or the shape is none.
+pub fn conv2d(
+    isa: Isa,
+    shape: &ConvShape,
+    input: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    output: &mut [f32],
+) {
+    shape.check(input.len(), weight.len(), output.len());
+    if let Some(bias) = bias {
+        assert_eq!(bias.len(), shape.out_channels, "convolution: length of the bias of {shape:?}");
+    }
+    if output.is_empty() {
+        return;
+    }
+    if weight.is_empty() {
+        output.chunks_exact_mut(shape.out_channels).for_each(|row| match bias {
+            Some(bias) => row.copy_from_slice(bias),
+            None => row.fill(0.0),
+        });
+        return;
+    }
+    let channels = shape.out_channels / shape.groups;
+    forward::product(
+        isa,
+        shape.precision,
+        shape.layout(),
+        shape.order(),
+        channels,
+        input,
+        weight,
+        bias,
+        output,
+    );
+}
+
+/// The error of the input of [`conv2d`].
+///
+/// ```text
+/// grad_output [frames, out_height, out_width, out_channels]
+/// weight      [out_channels, in_channels / groups, kernel height, kernel width]
+/// grad_input  [frames, height, width, in_channels]  written
+/// ```
+///
+/// # Panics
+/// Where lengths do not fit the shape, or the shape is none.
+pub fn conv2d_input_grad(
+    isa: Isa,
+    shape: &ConvShape,
+    grad_output: &[f32],
+    weight: &[f32],
+    grad_input: &mut [f32],
+) {
+    shape.check(grad_input.len(), weight.len(), grad_output.len());
+    if grad_output.is_empty() || grad_input.is_empty() {
+        grad_input.fill(0.0);
+        return;
+    }
+    let channels = shape.in_channels / shape.groups;
+    forward::product(
+        isa,
+        shape.precision,
+        shape.transposed_layout(),
+        shape.transposed_order(),
+        channels,
+        grad_output,
+        weight,
+        None,
+        grad_input,
+    );
+}
+
+/// The error of the weight of [`conv2d`]; that of the bias is [`bias_grad`].
+///
+/// ```text
+/// input       [frames, height, width, in_channels]
+/// grad_output [frames, out_height, out_width, out_channels]
+/// grad_weight [out_channels, in_channels / groups, kernel height, kernel width]  written
+/// ```
+///
+/// # Panics
+/// Where lengths do not fit the shape, or the shape is none.
+pub fn conv2d_weight_grad(
+    isa: Isa,
+    shape: &ConvShape,
+    input: &[f32],
+    grad_output: &[f32],
+    grad_weight: &mut [f32],
+) {
+    shape.check(input.len(), grad_weight.len(), grad_output.len());
+    if grad_output.is_empty() || grad_weight.is_empty() {
+        grad_weight.fill(0.0);
+        return;
+    }
+    let channels = shape.out_channels / shape.groups;
+    weight::weight_grad(
+        isa,
+        shape.precision,
+        shape.layout(),
+        shape.order(),
+        channels,
+        input,
+        grad_output,
+        grad_weight,
+    );
+}
+
+/// The error of a bias: the sum over rows, taken in `f64`.
+///
+/// ```text
+/// grad_output [rows, channels]
+/// grad_bias   [channels]  written
+/// ```
+///
+/// # Panics
+/// Where lengths do not fit.
+pub fn bias_grad(isa: Isa, channels: usize, grad_output: &[f32], grad_bias: &mut [f32]) {
+    assert_eq!(grad_bias.len(), channels, "bias_grad: length of grad_bias for {channels} channels");
+    if grad_output.is_empty() {
+        grad_bias.fill(0.0);
+        return;
+    }
+    assert!(
+        channels > 0 && grad_output.len().is_multiple_of(channels),
+        "bias_grad: {} values are not rows of {channels} channels",
+        grad_output.len()
+    );
+    let block = rows::block(channels) * channels;
+    let mut partial = vec![0.0; grad_output.len().div_ceil(block) * channels];
+    partial
+        .par_chunks_mut(channels)
+        .zip(grad_output.par_chunks(block))
+        .for_each(|(sums, rows)| column_sums(isa, rows, sums));
+    let (sums, others) = partial.split_at_mut(channels);
+    for other in others.chunks_exact(channels) {
+        sums.iter_mut().zip(other).for_each(|(sum, x)| *sum += x);
+    }
+    grad_bias.iter_mut().zip(sums).for_each(|(grad, sum)| *grad = *sum as f32);
+}
+
+multiversion! {
+    fn column_sums(rows: &[f32], sums: &mut [f64]) {
+        for row in rows.chunks_exact(sums.len()) {
+            for (sum, x) in sums.iter_mut().zip(row) {
+                *sum += f64::from(*x);
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The product of a gathered source and packed weights: the convolution itself, and the gradient of its input.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::aligned::Aligned;
+use crate::bf16::Precision;
+use crate::disjoint::Disjoint;
+use crate::isa::Isa;
+use crate::simd::{Simd, per_isa};
+
+use super::gather::{Elements, Gather, Layout};
+use super::panels::{Cut, Order};
+use super::tile::Pixels;
+
+/// The most values under the kernel that are summed in one go: their weights for one panel, 384 KiB, stay in the
+/// second cache beside the scratch.
+const DEPTH: usize = 1536;
+/// Panels are computed by tasks of their own where units alone would be fewer than this.
+const TASKS: usize = 16;
+
+thread_local! {
+    static SCRATCH: RefCell<Aligned> = RefCell::default();
+}
+
+/// Computes `output[pixel, n] = bias[n] + Σ_k source[pixel, k]·weight[n, k]` for every group. `channels` are the output
+/// channels of one group.
+#[expect(clippy::too_many_arguments, reason = "the slices of the formula, each by its name")]
+pub(super) fn product(
+    isa: Isa,
+    precision: Precision,
+    layout: Layout,
+    order: Order,
+    channels: usize,
+    source: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    output: &mut [f32],
+) {
+    let elements = match precision {
+        Precision::F32 => Elements::Values,
+        Precision::Bf16 => Elements::ChannelPairs,
+    };
+    let gather = Gather::new(Layout { elements, ..layout });
+    let depth = order.elements(precision);
+    let cut = Cut::new(isa, channels);
+    let weights = order.pack(&cut, precision, weight);
+    let bias = padded_bias(&cut, order.groups, bias);
+    let blocks = blocks(gather.runs());
+    let output = Disjoint::new(output);
+
+    let units = gather.units() * order.groups;
+    let parts = TASKS.div_ceil(units).min(cut.len());
+    let task = |i: usize| {
+        let (unit, part) = (i / parts, i % parts);
+        let (unit, group) = (gather.unit(unit / order.groups), unit % order.groups);
+        let first_pixel = gather.first_pixel(unit);
+        assert!((first_pixel + gather.pixels(unit)) * order.groups * channels <= output.len());
+        SCRATCH.with_borrow_mut(|scratch| {
+            let scratch = scratch.at_least(gather.scratch_len());
+            gather.fill(isa, unit, group, source, scratch);
+            for i in part * cut.len() / parts..(part + 1) * cut.len() / parts {
+                let panel = cut.panel(i);
+                let first = group * cut.width() + panel.first;
+                let mut weights = &weights.as_slice()[first * depth..];
+                for (i, runs) in blocks.iter().enumerate() {
+                    let depth = runs.iter().map(|run| run.len()).sum::<usize>();
+                    let (these, rest) = weights.split_at(depth * panel.width);
+                    weights = rest;
+                    let pixels = Pixels {
+                        scratch,
+                        bases: gather.bases(unit),
+                        runs,
+                        weights: these,
+                        vectors: panel.vectors,
+                        channels: panel.channels,
+                        bias: (i == 0).then(|| &bias.as_slice()[first..]),
+                        output: output
+                            .as_ptr()
+                            .wrapping_add((first_pixel * order.groups + group) * channels + panel.first),
+                        output_stride: order.groups * channels,
+                    };
+                    // SAFETY: the assertion above: all pixels of the unit lie in `output`. No other task has the
+                    // same unit, group and panel.
+                    unsafe { run(isa, precision, &pixels) }
+                }
+            }
+        });
+    };
+    (0..units * parts).into_par_iter().for_each(task);
+}
+
+per_isa! {
+    unsafe fn run(pixels: &Pixels) = run_generic;
+}
+
+#[inline(always)]
+unsafe fn run_generic<S: Simd>(pixels: &Pixels) {
+    // SAFETY: the caller's promises.
+    unsafe { pixels.run::<S>() }
+}
+
+/// The bias in the layout of the panels, zeros where there is none.
+fn padded_bias(cut: &Cut, groups: usize, bias: Option<&[f32]>) -> Aligned {
+    let mut padded = Aligned::zeroed(groups * cut.width());
+    if let Some(bias) = bias {
+        let rows =
+            padded.as_mut_slice().chunks_exact_mut(cut.width()).zip(bias.chunks_exact(bias.len() / groups));
+        rows.for_each(|(padded, bias)| padded[..bias.len()].copy_from_slice(bias));
+    }
+    padded
+}
+
+/// Cuts the values under the kernel into blocks of at most [`DEPTH`], of about equal size.
+fn blocks(runs: &[Range<usize>]) -> Vec<Vec<Range<usize>>> {
+    let depth: usize = runs.iter().map(|run| run.len()).sum();
+    let size = depth.div_ceil(depth.div_ceil(DEPTH));
+    let mut blocks = vec![Vec::new()];
+    let mut room = size;
+    for run in runs {
+        let mut start = run.start;
+        while start < run.end {
+            if room == 0 {
+                blocks.push(Vec::new());
+                room = size;
+            }
+            let end = run.end.min(start + room);
+            room -= end - start;
+            blocks.last_mut().expect("there is always a block").push(start..end);
+            start = end;
+        }
+    }
+    blocks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_cover_all_runs_once() {
+        assert_eq!(blocks(&[0..3, 10..13]), [[0..3, 10..13]]);
+        let runs = [0..1000, 5000..6000, 9000..10000];
+        let cut = blocks(&runs);
+        assert_eq!(cut, [vec![0..1000, 5000..5500], vec![5500..6000, 9000..10000]]);
+        let values = |runs: &[Range<usize>]| runs.iter().cloned().flatten().collect::<Vec<_>>();
+        assert_eq!(values(&cut.concat()), values(&runs));
+    }
+}

@@ -1,0 +1,122 @@
+//! The gradient of the weights.
+
+use std::cell::RefCell;
+
+use rayon::prelude::*;
+
+use crate::aligned::Aligned;
+use crate::bf16::{Precision, pair_partners};
+use crate::isa::Isa;
+use crate::simd::{Simd, per_isa};
+
+use super::gather::{Elements, Gather, Layout};
+use super::panels::{Cut, Order};
+use super::tile::Weights;
+
+/// About how many tasks there are. Where panels are fewer, the units are cut into chunks of which each has sums of its
+/// own, which are added up in order at the end.
+const TASKS: usize = 24;
+/// Values that one task adds up at the end.
+const SUMS: usize = 1 << 13;
+
+thread_local! {
+    static SCRATCH: RefCell<(Aligned, Aligned)> = RefCell::default();
+}
+
+/// Computes `grad_weight[n, k] = Σ_pixels source[pixel, k]·grad_output[pixel, n]` for every group. `channels` are the
+/// output channels of one group.
+#[expect(clippy::too_many_arguments, reason = "the slices of the formula, each by its name")]
+pub(super) fn weight_grad(
+    isa: Isa,
+    precision: Precision,
+    layout: Layout,
+    order: Order,
+    channels: usize,
+    source: &[f32],
+    grad_output: &[f32],
+    grad_weight: &mut [f32],
+) {
+    let elements = match precision {
+        Precision::F32 => Elements::Values,
+        Precision::Bf16 => Elements::FramePairs,
+    };
+    let gather = Gather::new(Layout { elements, ..layout });
+    let cut = Cut::new(isa, channels);
+    let (panels, units) = (order.groups * cut.len(), gather.units());
+    let chunks = (TASKS / panels).clamp(1, units);
+    let size = order.groups * cut.width() * order.depth();
+    let mut partial = Aligned::zeroed(chunks * size);
+
+    // `[chunks][groups][panels]` slices of different lengths.
+    let mut tasks = Vec::with_capacity(chunks * panels);
+    let mut rest = partial.as_mut_slice();
+    for chunk in 0..chunks {
+        for group in 0..order.groups {
+            for i in 0..cut.len() {
+                let panel = cut.panel(i);
+                let (sums, after) = rest.split_at_mut(panel.width * order.depth());
+                rest = after;
+                tasks.push((chunk, group, panel, sums));
+            }
+        }
+    }
+    tasks.into_par_iter().with_max_len(1).for_each(|(chunk, group, panel, sums)| {
+        SCRATCH.with_borrow_mut(|(scratch, grads)| {
+            let scratch = scratch.at_least(gather.scratch_len());
+            for i in chunk * units / chunks..(chunk + 1) * units / chunks {
+                let unit = gather.unit(i);
+                gather.fill(isa, unit, group, source, scratch);
+                let errors_of = |pixel: usize| {
+                    let from = (pixel * order.groups + group) * channels + panel.first;
+                    &grad_output[from..from + panel.channels]
+                };
+                let grads = grads.at_least(gather.pixels(unit) * panel.width);
+                let rows = grads.chunks_exact_mut(panel.width).map(|row| row.split_at_mut(panel.channels));
+                match precision {
+                    Precision::F32 => {
+                        for ((to, zeros), pixel) in rows.zip(gather.first_pixel(unit)..) {
+                            to.copy_from_slice(errors_of(pixel));
+                            zeros.fill(0.0);
+                        }
+                    }
+                    Precision::Bf16 => {
+                        for ((to, zeros), (pixel, partner)) in rows.zip(gather.pixel_pairs(unit)) {
+                            pair_partners(isa, errors_of(pixel), partner.map(errors_of), to);
+                            zeros.fill(0.0);
+                        }
+                    }
+                }
+                let mut weights = Weights {
+                    scratch,
+                    bases: gather.bases(unit),
+                    runs: gather.runs(),
+                    grads,
+                    vectors: panel.vectors,
+                    sums,
+                };
+                // SAFETY: nothing but the instruction set, which `run` sees to.
+                unsafe { run(isa, precision, &mut weights) }
+            }
+        });
+    });
+
+    let (sums, others) = partial.as_mut_slice().split_at_mut(size);
+    if !others.is_empty() {
+        sums.par_chunks_mut(SUMS).enumerate().for_each(|(i, sums)| {
+            for other in others.chunks_exact(size) {
+                sums.iter_mut().zip(&other[i * SUMS..]).for_each(|(sum, x)| *sum += x);
+            }
+        });
+    }
+    order.unpack(&cut, sums, grad_weight);
+}
+
+per_isa! {
+    unsafe fn run(weights: &mut Weights) = run_generic;
+}
+
+#[inline(always)]
+unsafe fn run_generic<S: Simd>(weights: &mut Weights) {
+    // SAFETY: the caller's promise.
+    unsafe { weights.run::<S>() }
+}

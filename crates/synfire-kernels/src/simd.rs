@@ -1,0 +1,181 @@
+//! Vectors of `f32`: the few operations that the convolution's inner loops are written with, one implementation per
+//! instruction set.
+
+/// Takes every operation but [`Simd::mul_add`] from another implementation.
+macro_rules! delegate_to_vectors {
+    ($to:ty) => {
+        delegate_to_vectors! { $to:
+            zero(); splat(from: *const f32); load(from: *const f32); add(a: Self::V, b: Self::V);
+            first(pairs: Self::V); second(pairs: Self::V); load_part(from: *const f32, n: usize);
+        }
+
+        #[inline(always)]
+        unsafe fn store(to: *mut f32, v: Self::V) {
+            // SAFETY: the caller's promises.
+            unsafe { <$to>::store(to, v) }
+        }
+
+        #[inline(always)]
+        unsafe fn store_part(to: *mut f32, v: Self::V, n: usize) {
+            // SAFETY: the caller's promises.
+            unsafe { <$to>::store_part(to, v, n) }
+        }
+    };
+    ($to:ty: $($name:ident($($arg:ident: $ty:ty),*);)*) => {$(
+        #[inline(always)]
+        unsafe fn $name($($arg: $ty),*) -> Self::V {
+            // SAFETY: the caller's promises.
+            unsafe { <$to>::$name($($arg),*) }
+        }
+    )*};
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512bf16;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod pairs;
+mod portable;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512::Avx512;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512bf16::Avx512Bf16;
+#[cfg(target_arch = "aarch64")]
+pub(crate) use neon::Neon;
+pub(crate) use pairs::Pairs;
+pub(crate) use portable::Portable;
+
+/// A vector of `f32` of one instruction set.
+///
+/// # Safety
+/// Every function may only be called where the processor has the instruction set, and should be inlined into a
+/// function compiled for it (see [`per_isa`]). Pointers must be valid for what is read or written.
+pub(crate) trait Simd: Copy {
+    /// The vector.
+    type V: Copy;
+    /// How many values a vector has.
+    const LANES: usize;
+    /// How many vectors of output channels a tile has at most: 4 where there are 32 registers, 2 where there are 16.
+    const WIDE: usize;
+
+    /// All lanes 0.
+    unsafe fn zero() -> Self::V;
+    /// All lanes the value at `from`.
+    unsafe fn splat(from: *const f32) -> Self::V;
+    /// Reads [`Simd::LANES`] values, aligned or not.
+    unsafe fn load(from: *const f32) -> Self::V;
+    /// Writes [`Simd::LANES`] values, aligned or not.
+    unsafe fn store(to: *mut f32, v: Self::V);
+    /// `a + b`.
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    /// `a·b + c`, rounded once where the processor can. Where lanes hold pairs of bf16: `a₀·b₀ + a₁·b₁ + c`.
+    unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The first value of each lane's pair.
+    unsafe fn first(pairs: Self::V) -> Self::V;
+    /// The second value of each lane's pair.
+    unsafe fn second(pairs: Self::V) -> Self::V;
+
+    /// Reads the first `n < LANES` values; the other lanes are 0.
+    #[inline(always)]
+    unsafe fn load_part(from: *const f32, n: usize) -> Self::V {
+        let mut lanes = [0.0; 16];
+        // SAFETY: the caller vouches for `n` values at `from` and for the instruction set; `LANES` is at most 16.
+        unsafe {
+            std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), n);
+            Self::load(lanes.as_ptr())
+        }
+    }
+
+    /// Writes the first `n < LANES` values.
+    #[inline(always)]
+    unsafe fn store_part(to: *mut f32, v: Self::V, n: usize) {
+        let mut lanes = [0.0; 16];
+        // SAFETY: the caller vouches for `n` values at `to` and for the instruction set; `LANES` is at most 16.
+        unsafe {
+            Self::store(lanes.as_mut_ptr(), v);
+            std::ptr::copy_nonoverlapping(lanes.as_ptr(), to, n);
+        }
+    }
+}
+
+/// Defines `unsafe fn $name(isa, precision, …)` that runs `$generic::<S>(…)` compiled for the instruction set of `isa`.
+/// What is unsafe about `$generic` besides the instruction set stays the caller's duty.
+macro_rules! per_isa {
+    ($(#[$meta:meta])* unsafe fn $name:ident($($arg:ident: $ty:ty),* $(,)?) = $generic:ident;) => {
+        $(#[$meta])*
+        unsafe fn $name(isa: $crate::isa::Isa, precision: $crate::bf16::Precision, $($arg: $ty),*) {
+            use $crate::bf16::Precision;
+            use $crate::isa::Kind;
+            #[allow(unused_imports, reason = "which are used depends on the architecture")]
+            use $crate::simd::*;
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            unsafe fn avx2<S: Simd>($($arg: $ty),*) {
+                // SAFETY: this function has the features; the rest is its caller's duty.
+                unsafe { $generic::<S>($($arg),*) }
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+            unsafe fn avx512<S: Simd>($($arg: $ty),*) {
+                // SAFETY: this function has the features; the rest is its caller's duty.
+                unsafe { $generic::<S>($($arg),*) }
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
+            unsafe fn avx512bf16($($arg: $ty),*) {
+                // SAFETY: this function has the features; the rest is its caller's duty.
+                unsafe { $generic::<Avx512Bf16>($($arg),*) }
+            }
+
+            // SAFETY: an `Isa` of a kind is only built where detection found its features; NEON is part of the
+            // aarch64 baseline, and plain Rust runs everywhere.
+            unsafe {
+                match (isa.kind(), precision) {
+                    #[cfg(target_arch = "x86_64")]
+                    (Kind::Avx2, Precision::F32) => avx2::<Avx2>($($arg),*),
+                    #[cfg(target_arch = "x86_64")]
+                    (Kind::Avx2, Precision::Bf16) => avx2::<Pairs<Avx2>>($($arg),*),
+                    #[cfg(target_arch = "x86_64")]
+                    (Kind::Avx512 | Kind::Avx512Bf16, Precision::F32) => avx512::<Avx512>($($arg),*),
+                    #[cfg(target_arch = "x86_64")]
+                    (Kind::Avx512, Precision::Bf16) => avx512::<Pairs<Avx512>>($($arg),*),
+                    #[cfg(target_arch = "x86_64")]
+                    (Kind::Avx512Bf16, Precision::Bf16) => avx512bf16($($arg),*),
+                    #[cfg(target_arch = "aarch64")]
+                    (Kind::Neon, Precision::F32) => $generic::<Neon>($($arg),*),
+                    #[cfg(target_arch = "aarch64")]
+                    (Kind::Neon, Precision::Bf16) => $generic::<Pairs<Neon>>($($arg),*),
+                    (_, Precision::F32) => $generic::<Portable>($($arg),*),
+                    (_, Precision::Bf16) => $generic::<Pairs<Portable>>($($arg),*),
+                }
+            }
+        }
+    };
+}
+pub(crate) use per_isa;
+
+/// Lanes and greatest number of vectors of a tile for `isa`: [`Simd::LANES`] and [`Simd::WIDE`].
+pub(crate) fn sizes(isa: crate::isa::Isa) -> (usize, usize) {
+    fn of<S: Simd>() -> (usize, usize) {
+        (S::LANES, S::WIDE)
+    }
+    match isa.kind() {
+        #[cfg(target_arch = "x86_64")]
+        crate::isa::Kind::Avx2 => of::<Avx2>(),
+        #[cfg(target_arch = "x86_64")]
+        crate::isa::Kind::Avx512 | crate::isa::Kind::Avx512Bf16 => of::<Avx512>(),
+        #[cfg(target_arch = "aarch64")]
+        crate::isa::Kind::Neon => of::<Neon>(),
+        _ => of::<Portable>(),
+    }
+}

@@ -1,0 +1,285 @@
+//! Convolutions and linear layers against the reference, on every instruction set.
+
+mod common;
+
+use common::{agree, magnitudes, random, unwritten, wide};
+use proptest::prelude::*;
+use synfire_kernels::bf16::{Precision, rounded};
+use synfire_kernels::conv::{ConvShape, bias_grad, conv2d, conv2d_input_grad, conv2d_weight_grad};
+use synfire_kernels::isa::Isa;
+use synfire_kernels::linear::{linear, linear_input_grad, linear_weight_grad};
+use synfire_kernels::reference;
+
+/// Rounding error allowed for a sum of products, as a part of the sum of their magnitudes.
+const TOLERANCE: f64 = 1e-6;
+const CHANNELS: [usize; 9] = [1, 2, 3, 5, 16, 17, 64, 65, 130];
+
+/// The sums that the reference gives, and the sums of magnitudes that set the tolerance.
+struct Sums {
+    values: Vec<f64>,
+    magnitudes: Vec<f64>,
+}
+
+impl Sums {
+    fn new(n: usize, a: &[f32], b: &[f32], sum: impl Fn(&[f64], &[f64], &mut [f64])) -> Self {
+        let mut sums = Sums { values: vec![f64::NAN; n], magnitudes: vec![f64::NAN; n] };
+        sum(&wide(a), &wide(b), &mut sums.values);
+        sum(&magnitudes(a), &magnitudes(b), &mut sums.magnitudes);
+        sums
+    }
+
+    #[track_caller]
+    fn check(&self, what: impl std::fmt::Debug, isa: Isa, found: &[f32]) {
+        if let Err(error) = agree(found, &self.values, |i| TOLERANCE * self.magnitudes[i]) {
+            panic!("{what:?} on {isa}: {error}");
+        }
+    }
+}
+
+#[track_caller]
+fn check(shape: ConvShape) {
+    for precision in [Precision::F32, Precision::Bf16] {
+        check_precision(ConvShape { precision, ..shape });
+    }
+}
+
+#[track_caller]
+fn check_precision(shape: ConvShape) {
+    let bias = random(3, shape.out_channels);
+    let [input, weight, grad] = [(1, shape.input_len()), (2, shape.weight_len()), (4, shape.output_len())]
+        .map(|(seed, n)| random(seed, n));
+    // What the reference multiplies; the kernels round by themselves.
+    let operands = |values: &[f32]| match shape.precision {
+        Precision::F32 => values.to_vec(),
+        Precision::Bf16 => values.iter().map(|x| rounded(*x)).collect(),
+    };
+    let [exact_input, exact_weight, exact_grad] = [&input, &weight, &grad].map(|values| operands(values));
+
+    let plain = Sums::new(grad.len(), &exact_input, &exact_weight, |x, w, y| {
+        reference::conv2d(&shape, x, w, None, y);
+    });
+    let mut biased = Sums { values: plain.values.clone(), magnitudes: plain.magnitudes.clone() };
+    for (i, (value, magnitude)) in biased.values.iter_mut().zip(&mut biased.magnitudes).enumerate() {
+        let bias = f64::from(bias[i % shape.out_channels]);
+        *value += bias;
+        *magnitude += bias.abs();
+    }
+    let of_input = Sums::new(input.len(), &exact_grad, &exact_weight, |g, w, x| {
+        reference::conv2d_input_grad(&shape, g, w, x);
+    });
+    let of_weight = Sums::new(weight.len(), &exact_input, &exact_grad, |x, g, w| {
+        reference::conv2d_weight_grad(&shape, x, g, w);
+    });
+
+    for isa in Isa::available() {
+        let mut y = unwritten(grad.len());
+        conv2d(isa, &shape, &input, &weight, None, &mut y);
+        plain.check(("conv2d", shape), isa, &y);
+        conv2d(isa, &shape, &input, &weight, Some(&bias), &mut y);
+        biased.check(("conv2d with bias", shape), isa, &y);
+
+        let mut grad_input = unwritten(input.len());
+        conv2d_input_grad(isa, &shape, &grad, &weight, &mut grad_input);
+        of_input.check(("conv2d_input_grad", shape), isa, &grad_input);
+
+        let mut grad_weight = unwritten(weight.len());
+        conv2d_weight_grad(isa, &shape, &input, &grad, &mut grad_weight);
+        of_weight.check(("conv2d_weight_grad", shape), isa, &grad_weight);
+    }
+}
+
+const SMALL: ConvShape = ConvShape {
+    frames: 2,
+    height: 3,
+    width: 4,
+    in_channels: 3,
+    out_channels: 17,
+    kernel: [3, 3],
+    stride: [1, 1],
+    padding: [1, 1],
+    groups: 1,
+    precision: Precision::F32,
+};
+
+#[test]
+fn channels_and_their_tails() {
+    for in_channels in CHANNELS {
+        for out_channels in CHANNELS {
+            check(ConvShape { in_channels, out_channels, ..SMALL });
+        }
+    }
+}
+
+#[test]
+fn widths_kernels_strides_and_padding() {
+    for width in 1..=9 {
+        let height = width * 3 % 7 + 1;
+        for kernel in [[1, 1], [3, 3], [5, 5], [1, 3], [3, 2]] {
+            for stride in [[1, 1], [2, 2], [2, 1], [1, 3]] {
+                for padding in [[0, 0], [1, 1], [2, 2], [0, 1]] {
+                    if kernel[0] <= height + 2 * padding[0] && kernel[1] <= width + 2 * padding[1] {
+                        check(ConvShape { height, width, kernel, stride, padding, ..SMALL });
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn groups() {
+    for (groups, in_channels, out_channels) in [(2, 2, 4), (3, 9, 51), (2, 34, 130), (8, 8, 8), (5, 5, 10)] {
+        for stride in [[1, 1], [2, 2]] {
+            for kernel in [[1, 1], [3, 3]] {
+                check(ConvShape { groups, in_channels, out_channels, stride, kernel, ..SMALL });
+            }
+        }
+    }
+}
+
+#[test]
+fn frames_put_together_and_cut_in_bands() {
+    // Many small frames, so that several make a unit and the last unit has fewer.
+    check(ConvShape { frames: 101, height: 2, width: 2, ..SMALL });
+    check(ConvShape { frames: 37, height: 4, width: 4, in_channels: 16, ..SMALL });
+    // Large frames, so that a unit is a band of rows and the last band has fewer.
+    check(ConvShape { frames: 1, height: 71, width: 33, in_channels: 5, ..SMALL });
+    check(ConvShape { frames: 2, height: 41, width: 70, stride: [2, 2], ..SMALL });
+    // So many values under the kernel that they are summed in blocks, with and without lanes left over.
+    for out_channels in [20, 64] {
+        check(ConvShape { frames: 1, in_channels: 200, out_channels, ..SMALL });
+        check(ConvShape {
+            frames: 1,
+            in_channels: 3100,
+            out_channels,
+            kernel: [1, 1],
+            padding: [0, 0],
+            ..SMALL
+        });
+    }
+}
+
+#[test]
+fn nothing_to_do() {
+    check(ConvShape { frames: 0, ..SMALL });
+    check(ConvShape { in_channels: 0, ..SMALL });
+    check(ConvShape { out_channels: 0, ..SMALL });
+    check(ConvShape { height: 0, padding: [2, 1], ..SMALL });
+}
+
+#[test]
+fn sizes() {
+    let shape = ConvShape { height: 9, width: 8, stride: [2, 3], groups: 1, ..SMALL };
+    assert_eq!((shape.out_height(), shape.out_width()), (5, 3));
+    assert_eq!(shape.macs(), 2 * 5 * 3 * 17 * 3 * 9);
+}
+
+#[test]
+#[should_panic(expected = "length of the weight")]
+fn wrong_lengths_are_refused() {
+    let shape = SMALL;
+    let (input, mut output) = (random(1, shape.input_len()), unwritten(shape.output_len()));
+    conv2d(Isa::PORTABLE, &shape, &input, &random(2, shape.weight_len() - 1), None, &mut output);
+}
+
+#[test]
+#[should_panic(expected = "kernel is larger than the padded frame")]
+fn kernels_that_do_not_fit_are_refused() {
+    ConvShape { height: 1, padding: [0, 0], ..SMALL }.output_len();
+}
+
+#[track_caller]
+fn check_linear(rows: usize, inputs: usize, outputs: usize) {
+    let what = |name| (name, rows, inputs, outputs);
+    let x = random(1, rows * inputs);
+    let weight = random(2, outputs * inputs);
+    let grad = random(3, rows * outputs);
+    let bias = random(4, outputs);
+    let of_output = Sums::new(grad.len(), &x, &weight, |x, w, y| {
+        reference::linear(rows, inputs, outputs, x, w, Some(&wide(&bias)), y);
+        // The second call, for magnitudes, must not see a negative bias.
+        if x.iter().chain(w).all(|x| *x >= 0.0) {
+            reference::linear(rows, inputs, outputs, x, w, Some(&magnitudes(&bias)), y);
+        }
+    });
+    let of_x = Sums::new(x.len(), &grad, &weight, |g, w, x| {
+        reference::linear_input_grad(rows, inputs, outputs, g, w, x);
+    });
+    let of_weight = Sums::new(weight.len(), &x, &grad, |x, g, w| {
+        reference::linear_weight_grad(rows, inputs, outputs, x, g, w);
+    });
+    for isa in Isa::available() {
+        let mut y = unwritten(grad.len());
+        linear(isa, rows, inputs, outputs, &x, &weight, Some(&bias), &mut y);
+        of_output.check(what("linear"), isa, &y);
+        let mut grad_x = unwritten(x.len());
+        linear_input_grad(isa, rows, inputs, outputs, &grad, &weight, &mut grad_x);
+        of_x.check(what("linear_input_grad"), isa, &grad_x);
+        let mut grad_w = unwritten(weight.len());
+        linear_weight_grad(isa, rows, inputs, outputs, &x, &grad, &mut grad_w);
+        of_weight.check(what("linear_weight_grad"), isa, &grad_w);
+    }
+}
+
+#[test]
+fn linear_layers() {
+    for rows in [1, 7, 97] {
+        for inputs in CHANNELS {
+            check_linear(rows, inputs, 100);
+        }
+        for outputs in CHANNELS {
+            check_linear(rows, 20, outputs);
+        }
+    }
+    check_linear(300, 2000, 10);
+    check_linear(0, 3, 5);
+}
+
+#[test]
+fn bias_gradients() {
+    for channels in CHANNELS {
+        for rows in [0, 1, 5, 1000] {
+            let grad = random(5, rows * channels);
+            let sums = Sums::new(channels, &grad, &[], |g, _, b| reference::bias_grad(channels, g, b));
+            for isa in Isa::available() {
+                let mut grad_bias = unwritten(channels);
+                bias_grad(isa, channels, &grad, &mut grad_bias);
+                sums.check(("bias_grad", channels, rows), isa, &grad_bias);
+            }
+        }
+    }
+}
+
+fn shapes() -> impl Strategy<Value = ConvShape> {
+    let pair = |range: std::ops::Range<usize>| (range.clone(), range).prop_map(|(a, b)| [a, b]);
+    let channels = (1..4usize, 1..30usize, 1..80usize);
+    (1..8usize, 1..12usize, 1..12usize, channels, pair(1..5), pair(1..4), pair(0..4)).prop_filter_map(
+        "the kernel fits in the padded frame",
+        |(frames, height, width, (groups, cin, cout), kernel, stride, padding)| {
+            let fits = kernel[0] <= height + 2 * padding[0] && kernel[1] <= width + 2 * padding[1];
+            let (in_channels, out_channels) = (groups * cin, groups * cout);
+            let shape = ConvShape {
+                frames,
+                height,
+                width,
+                in_channels,
+                out_channels,
+                kernel,
+                stride,
+                padding,
+                groups,
+                precision: Precision::F32,
+            };
+            fits.then_some(shape)
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_shape(shape in shapes()) {
+        check(shape);
+    }
+}

@@ -1,0 +1,205 @@
+//! Networks from layer strings.
+//!
+//! [`NetSpec`] is a parsed layer string, [`Plan`] adds sizes, [`Net`] adds parameters and runs.
+
+mod layers;
+mod named;
+mod parameter;
+mod pass;
+mod plan;
+mod spec;
+mod state;
+
+pub use layers::{EPS, MOMENTUM};
+pub use named::{NAMED, NamedNet, named};
+pub use parameter::{Buffer, Parameter};
+pub use pass::{Flow, Input, Norm, Pass, Record, Recorded};
+pub use plan::{Plan, PlannedLayer};
+pub use spec::{LayerSpec, NetError, NetSpec, Readout};
+pub use state::StateError;
+
+use crate::ops::{self, Lif, Pool, Pooling, Precision};
+use burn::tensor::{Device, Gradients, Tensor};
+use layers::{ConvNorm, Init, Linear, LinearBlock, Parameters, ReadoutLayer, Residual};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+/// A layer with its parameters.
+#[derive(Debug, Clone)]
+enum Layer {
+    Conv { block: Box<ConvNorm>, relu: bool },
+    Residual(Box<Residual>),
+    Pool(Pooling, usize),
+    Dropout(f32),
+    Linear(LinearBlock),
+    Readout(ReadoutLayer),
+}
+
+/// A spiking network: it owns parameters and running statistics, and no state of its neurons, which lives
+/// within one forward pass.
+#[derive(Debug, Clone)]
+pub struct Net {
+    plan: Plan,
+    /// The neurons' constants and method.
+    pub lif: Lif,
+    /// Over which values batch norm takes its statistics in training.
+    pub norm: Norm,
+    /// What convolutions multiply.
+    pub precision: Precision,
+    layers: Vec<Layer>,
+    device: Device,
+}
+
+impl Net {
+    /// A network with PyTorch's default initialisation drawn from `seed`.
+    pub fn new(plan: Plan, lif: Lif, seed: u64, device: &Device) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut init = Init { rng: &mut rng, device };
+        let name = |module: usize| format!("layers.{module}");
+        let relu = plan.relu;
+        let layers = plan
+            .layers
+            .iter()
+            .map(|layer| {
+                let (module, from) = (layer.module, layer.input[0]);
+                match layer.spec {
+                    LayerSpec::Conv { channels, kernel, stride } => {
+                        let names = [name(module), name(module + 1)];
+                        let block = ConvNorm::new(names, [from, channels], kernel, stride, relu, &mut init);
+                        Layer::Conv { block: Box::new(block), relu }
+                    }
+                    LayerSpec::Residual { channels, stride } => Layer::Residual(Box::new(Residual::new(
+                        &name(module),
+                        [from, channels],
+                        stride,
+                        relu,
+                        &mut init,
+                    ))),
+                    LayerSpec::Pool { kind, size } => Layer::Pool(kind, size),
+                    LayerSpec::Dropout { probability } => Layer::Dropout(probability),
+                    LayerSpec::Linear { outputs } => {
+                        let linear = Linear::new(&name(module), from, outputs, &mut init);
+                        Layer::Linear(LinearBlock { linear, relu })
+                    }
+                    LayerSpec::Readout { kind, voters } => {
+                        let linear = Linear::new(&name(module), from, voters * plan.classes, &mut init);
+                        Layer::Readout(ReadoutLayer { linear, kind, voters, classes: plan.classes })
+                    }
+                }
+            })
+            .collect();
+        Self {
+            plan,
+            lif,
+            norm: Norm::default(),
+            precision: Precision::default(),
+            layers,
+            device: device.clone(),
+        }
+    }
+
+    /// Its layers and sizes.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Where its parameters live.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Runs the network: what each class gets at each time step, `[T, B, classes]`. The mean over T is the output.
+    ///
+    /// # Panics
+    /// If the input's channels, height or width are not the plan's.
+    pub fn forward(&mut self, input: Input, pass: &mut Pass) -> Tensor<3> {
+        pass.steps = input.steps;
+        pass.lif = self.lif;
+        pass.norm = self.norm;
+        pass.precision = self.precision;
+        let [_, h, w, c] = input.flow.values.dims();
+        assert_eq!([c, h, w], self.plan.input, "the input's channels, height and width");
+        let mut image = input.flow;
+        let mut flat: Option<Flow<2>> = None;
+        // Spikes can be noted down where they leave the neurons, not behind a pooling.
+        let fused = !pass.ann && pass.record != Record::Spikes;
+        let mut layers = self.layers.iter_mut().zip(&self.plan.layers).peekable();
+        while let Some((layer, planned)) = layers.next() {
+            if planned.flatten {
+                flat = Some(flatten(&image));
+            }
+            let module = planned.module;
+            match (layer, flat.take()) {
+                (Layer::Conv { block, relu }, None) => {
+                    let neurons = (module + 2 + usize::from(*relu)).to_string();
+                    image = if fused {
+                        let pool = match layers.next_if(|(next, _)| matches!(next, Layer::Pool(..))) {
+                            Some((Layer::Pool(Pooling::Max, side), _)) => Pool::Max(*side),
+                            Some((Layer::Pool(Pooling::Average, side), _)) => Pool::Average(*side),
+                            _ => Pool::None,
+                        };
+                        block.block(&image, pool, pass, &neurons)
+                    } else {
+                        let current = block.forward(&image, pass);
+                        pass.neurons(current, &neurons)
+                    };
+                }
+                (Layer::Residual(block), None) => image = block.forward(&image, pass, module),
+                (Layer::Pool(kind, size), None) => {
+                    let pooled = ops::pool(image.values.clone(), *kind, *size, *size);
+                    image = image.with(pooled);
+                }
+                (Layer::Dropout(p), None) => image = pass.dropout(image, *p),
+                (Layer::Dropout(p), Some(row)) => flat = Some(pass.dropout(row, *p)),
+                (Layer::Linear(block), Some(row)) => flat = Some(block.forward(&row, pass, module)),
+                (Layer::Readout(readout), Some(row)) => return readout.forward(&row, pass, module),
+                _ => unreachable!("the plan keeps image layers before flat ones"),
+            }
+        }
+        unreachable!("the plan ends with a readout")
+    }
+
+    fn owners(&mut self) -> impl Iterator<Item = &mut dyn Parameters> {
+        self.layers.iter_mut().filter_map(|layer| match layer {
+            Layer::Conv { block, .. } => Some(block.as_mut() as &mut dyn Parameters),
+            Layer::Residual(block) => Some(block.as_mut()),
+            Layer::Linear(block) => Some(&mut block.linear),
+            Layer::Readout(readout) => Some(&mut readout.linear),
+            Layer::Pool(..) | Layer::Dropout(_) => None,
+        })
+    }
+
+    /// Every trained parameter, in the order of the layers.
+    pub fn parameters(&mut self) -> Vec<&mut Parameter> {
+        self.owners().flat_map(Parameters::parameters).collect()
+    }
+
+    /// Every running statistic, in the order of the layers.
+    pub fn buffers(&mut self) -> Vec<&mut Buffer> {
+        self.owners().flat_map(Parameters::buffers).collect()
+    }
+
+    /// Makes every parameter a leaf of the next backward pass.
+    pub fn track(&mut self) {
+        self.parameters().into_iter().for_each(Parameter::track);
+    }
+
+    /// The gradient of each parameter, in the order of [`parameters`](Self::parameters), flat; ends the tracking.
+    pub fn take_gradients(&mut self, gradients: &Gradients) -> Vec<Tensor<1>> {
+        self.parameters()
+            .into_iter()
+            .map(|parameter| {
+                let value = parameter.value();
+                let gradient = if parameter.zero_gradient { None } else { value.grad(gradients) };
+                parameter.untrack();
+                gradient.unwrap_or_else(|| parameter.value().zeros_like())
+            })
+            .collect()
+    }
+}
+
+/// One row per frame, in the order of channels, height, width as PyTorch flattens.
+fn flatten(image: &Flow<4>) -> Flow<2> {
+    let [frames, h, w, c] = image.values.dims();
+    image.with(image.values.clone().permute([0, 3, 1, 2]).reshape([frames, c * h * w]))
+}

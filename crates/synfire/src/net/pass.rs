@@ -1,0 +1,228 @@
+//! What one forward pass knows and notes down.
+
+use crate::ops::{self, Lif, LifShape, Precision};
+use burn::tensor::{Tensor, TensorData};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use std::fmt;
+use std::str::FromStr;
+
+/// Values on their way through the network: `[T·B, …]`, or `[B, …]` where they are the same at every step.
+#[derive(Debug, Clone)]
+pub struct Flow<const D: usize> {
+    /// The values, time-major.
+    pub values: Tensor<D>,
+    /// They stand for all time steps.
+    pub constant: bool,
+}
+
+impl<const D: usize> Flow<D> {
+    /// Other values with the same meaning of time.
+    pub(crate) fn with<const E: usize>(&self, values: Tensor<E>) -> Flow<E> {
+        Flow { values, constant: self.constant }
+    }
+
+    /// Time steps that the first dimension holds.
+    pub(crate) fn steps_present(&self, steps: usize) -> usize {
+        if self.constant { 1 } else { steps }
+    }
+
+    /// Every time step written out.
+    pub(crate) fn spread(self, steps: usize) -> Self {
+        if !self.constant || steps == 1 {
+            return Self { values: self.values, constant: false };
+        }
+        let mut times = [1; D];
+        times[0] = steps;
+        Self { values: self.values.repeat(&times), constant: false }
+    }
+}
+
+/// What the network's input is.
+#[derive(Debug, Clone)]
+pub struct Input {
+    pub(crate) flow: Flow<4>,
+    pub(crate) steps: usize,
+}
+
+impl Input {
+    /// Images `[B, C, H, W]` presented unchanged at each of `steps` time steps (direct encoding).
+    pub fn constant(images: Tensor<4>, steps: usize) -> Self {
+        Self { flow: Flow { values: images.permute([0, 2, 3, 1]), constant: true }, steps }
+    }
+
+    /// One image a time step: frames `[T, B, C, H, W]`.
+    pub fn frames(frames: Tensor<5>) -> Self {
+        let [steps, batch, c, h, w] = frames.dims();
+        let values = frames.permute([0, 1, 3, 4, 2]).reshape([steps * batch, h, w, c]);
+        Self { flow: Flow { values, constant: false }, steps }
+    }
+
+    /// Samples in the batch.
+    pub fn batch(&self) -> usize {
+        self.flow.values.dims()[0] / if self.flow.constant { 1 } else { self.steps }
+    }
+}
+
+/// Over which values a batch norm takes its statistics in training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Norm {
+    /// Each time step on its own, as the paper's code does; the running values see T updates a batch. Inference uses
+    /// one set of running values for all steps, although a deep layer's first steps differ from its last.
+    #[default]
+    PerStep,
+    /// All time steps together, with one update a batch: inference then sees what training saw.
+    Joint,
+}
+
+impl fmt::Display for Norm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PerStep => "per-step",
+            Self::Joint => "joint",
+        })
+    }
+}
+
+impl FromStr for Norm {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "per-step" => Ok(Self::PerStep),
+            "joint" => Ok(Self::Joint),
+            _ => Err(format!("unknown batch norm `{text}`, expected per-step or joint")),
+        }
+    }
+}
+
+/// What a pass notes down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Record {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The firing rate of each neuron layer.
+    Rates,
+    /// Every spike of each neuron layer.
+    Spikes,
+}
+
+/// A neuron layer's record.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// Number of the neuron's module, as in `layers.N`; `N.1` and `N.2` within a residual block.
+    pub module: String,
+    /// Mean of all spikes, a scalar tensor `[1]`.
+    pub rate: Tensor<1>,
+    /// The spikes, channels-last and time-major, flat `[T·B, values]`, if asked for.
+    pub spikes: Option<Tensor<2>>,
+    /// Height, width and channels of one step of one sample.
+    pub shape: Vec<usize>,
+}
+
+/// One forward pass: its settings, its random numbers and what it notes down.
+#[derive(Debug)]
+pub struct Pass<'a> {
+    /// Batch norm uses the batch and updates its running values; dropout drops.
+    pub training: bool,
+    /// Without neurons, as a plain network of ReLUs.
+    pub ann: bool,
+    /// Source of dropout masks in training.
+    pub rng: Option<&'a mut ChaCha8Rng>,
+    /// What to note down.
+    pub record: Record,
+    /// What was noted down.
+    pub recorded: Vec<Recorded>,
+    pub(crate) steps: usize,
+    pub(crate) lif: Lif,
+    pub(crate) norm: Norm,
+    pub(crate) precision: Precision,
+}
+
+impl<'a> Pass<'a> {
+    /// A pass in inference mode that notes nothing down.
+    pub fn inference() -> Self {
+        Self {
+            training: false,
+            ann: false,
+            rng: None,
+            record: Record::Nothing,
+            recorded: Vec::new(),
+            steps: 0,
+            lif: Lif::default(),
+            norm: Norm::default(),
+            precision: Precision::default(),
+        }
+    }
+
+    /// A pass in training mode; `rng` draws the dropout masks. Without it nothing is dropped.
+    pub fn training(rng: Option<&'a mut ChaCha8Rng>) -> Self {
+        Self { training: true, rng, ..Self::inference() }
+    }
+
+    /// Notes down what `record` says.
+    pub fn recording(self, record: Record) -> Self {
+        Self { record, ..self }
+    }
+
+    /// Without neurons.
+    pub fn as_ann(self, ann: bool) -> Self {
+        Self { ann, ..self }
+    }
+
+    /// The neuron layer called `module` behind `current`; in an ANN pass the current itself.
+    pub(crate) fn neurons<const D: usize>(&mut self, current: Flow<D>, module: &str) -> Flow<D> {
+        if self.ann {
+            return current;
+        }
+        let shape = LifShape { steps: self.steps, constant: current.constant, lif: self.lif };
+        let spikes = ops::lif(current.values, shape);
+        if self.record != Record::Nothing {
+            let dims = spikes.dims();
+            let plain = spikes.clone().inner().reshape([dims[0], dims[1..].iter().product::<usize>()]);
+            self.recorded.push(Recorded {
+                module: module.to_string(),
+                // In two stages: one f32 sum of all spikes would stay at 2^24.
+                rate: plain.clone().mean_dim(1).mean(),
+                spikes: (self.record == Record::Spikes).then_some(plain),
+                shape: dims[1..].to_vec(),
+            });
+        }
+        Flow { values: spikes, constant: false }
+    }
+
+    /// Notes down the firing rate of the neuron layer called `module`, if rates are wanted.
+    pub(crate) fn note_rate(&mut self, module: &str, rate: Tensor<1>, shape: &[usize]) {
+        if self.record != Record::Nothing {
+            let (module, shape) = (module.to_string(), shape.to_vec());
+            self.recorded.push(Recorded { module, rate, spikes: None, shape });
+        }
+    }
+
+    /// Runs `f` with the ReLU of an ANN pass left to the caller.
+    pub(crate) fn linear_only<T>(&mut self, f: impl FnOnce(&Self) -> T) -> T {
+        let ann = std::mem::replace(&mut self.ann, false);
+        let out = f(self);
+        self.ann = ann;
+        out
+    }
+
+    /// Drops values with `probability` and scales the rest up; the mask is drawn once for the batch and holds for
+    /// all time steps.
+    pub(crate) fn dropout<const D: usize>(&mut self, flow: Flow<D>, probability: f32) -> Flow<D> {
+        let (true, Some(rng)) = (self.training, self.rng.as_mut()) else { return flow };
+        let present = flow.steps_present(self.steps);
+        let dims = flow.values.dims();
+        let sample_rows = dims[0] / present;
+        let width: usize = dims[1..].iter().product();
+        let kept = 1.0 / (1.0 - probability);
+        let mask: Vec<f32> = (0..sample_rows * width)
+            .map(|_| if rng.random::<f32>() < probability { 0.0 } else { kept })
+            .collect();
+        let device = flow.values.device().inner();
+        let mask = Tensor::<3>::from_data(TensorData::new(mask, [1, sample_rows, width]), &device);
+        let values = (flow.values.clone().reshape([present, sample_rows, width]) * mask).reshape(dims);
+        flow.with(values)
+    }
+}

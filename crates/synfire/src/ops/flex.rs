@@ -1,0 +1,421 @@
+//! The operations on Burn's CPU backend, by `synfire-kernels`.
+
+use super::{
+    BlockConfig, ConvShape, LifShape, LinearShape, NormConfig, NormShape, PoolShape, Pooling, SpikeKernels,
+    SpikeOps, Stats, portable,
+};
+use burn::backend::Flex;
+use burn::backend::flex::FlexTensor;
+use burn::tensor::TensorData;
+use std::sync::atomic::{AtomicBool, Ordering};
+use synfire_kernels::isa::Isa;
+use synfire_kernels::norm::Normalisation;
+use synfire_kernels::{block, conv, linear, neuron, norm, pool};
+
+/// Which code runs the operations on the CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Implementation {
+    /// The kernels of `synfire-kernels`.
+    Kernels,
+    /// The default bodies in Burn tensor operations, which every other backend runs.
+    Portable,
+}
+
+static PORTABLE: AtomicBool = AtomicBool::new(false);
+
+/// Chooses what runs the operations on the CPU in this process, so that the code meant for other backends can
+/// be checked where there is none.
+pub fn set_implementation(implementation: Implementation) {
+    PORTABLE.store(implementation == Implementation::Portable, Ordering::Relaxed);
+}
+
+/// What runs the operations on the CPU.
+pub fn implementation() -> Implementation {
+    if PORTABLE.load(Ordering::Relaxed) { Implementation::Portable } else { Implementation::Kernels }
+}
+
+fn is_portable() -> bool {
+    implementation() == Implementation::Portable
+}
+
+/// A contiguous tensor whose storage begins at its first element.
+fn contiguous(x: &FlexTensor) -> FlexTensor {
+    x.to_contiguous()
+}
+
+fn slice(x: &FlexTensor) -> &[f32] {
+    let n: usize = x.layout().shape().num_elements();
+    let start = x.layout().start_offset();
+    &x.storage::<f32>()[start..start + n]
+}
+
+fn tensor(values: Vec<f32>, shape: &[usize]) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape.to_vec()))
+}
+
+fn dims(x: &FlexTensor) -> Vec<usize> {
+    x.layout().shape().to_vec()
+}
+
+/// A block's input and what it is normalised with, as slices can be taken of them.
+struct BlockInputs {
+    z: FlexTensor,
+    stats: Stats<FlexTensor>,
+    gamma: FlexTensor,
+    beta: FlexTensor,
+}
+
+impl BlockInputs {
+    fn new(z: &FlexTensor, stats: &Stats<FlexTensor>, gamma: &FlexTensor, beta: &FlexTensor) -> Self {
+        let stats = Stats { mean: contiguous(&stats.mean), variance: contiguous(&stats.variance) };
+        Self { z: contiguous(z), stats, gamma: contiguous(gamma), beta: contiguous(beta) }
+    }
+
+    fn norm(&self, config: &BlockConfig) -> Normalisation<'_> {
+        Normalisation {
+            mean: slice(&self.stats.mean),
+            var: slice(&self.stats.variance),
+            gamma: slice(&self.gamma),
+            beta: slice(&self.beta),
+            eps: config.eps,
+            relu: config.relu,
+        }
+    }
+}
+
+impl SpikeKernels for Flex {
+    fn conv2d_forward(s: ConvShape, x: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
+        if is_portable() {
+            return portable::conv2d::<Self>(s, x, weight, bias);
+        }
+        let (x, weight, bias) = (contiguous(&x), contiguous(&weight), contiguous(&bias));
+        let mut y = vec![0.0; s.output_len()];
+        conv::conv2d(Isa::detect(), &s, slice(&x), slice(&weight), Some(slice(&bias)), &mut y);
+        tensor(y, &[s.frames, s.out_height(), s.out_width(), s.out_channels])
+    }
+
+    fn conv2d_input_grad(s: ConvShape, grad: FlexTensor, weight: FlexTensor) -> FlexTensor {
+        if is_portable() {
+            return portable::conv2d_input_grad::<Self>(s, grad, weight);
+        }
+        let (grad, weight) = (contiguous(&grad), contiguous(&weight));
+        let mut out = vec![0.0; s.input_len()];
+        conv::conv2d_input_grad(Isa::detect(), &s, slice(&grad), slice(&weight), &mut out);
+        tensor(out, &[s.frames, s.height, s.width, s.in_channels])
+    }
+
+    fn conv2d_weight_grad(s: ConvShape, x: FlexTensor, grad: FlexTensor) -> FlexTensor {
+        if is_portable() {
+            return portable::conv2d_weight_grad::<Self>(s, x, grad);
+        }
+        let (x, grad) = (contiguous(&x), contiguous(&grad));
+        let mut out = vec![0.0; s.weight_len()];
+        conv::conv2d_weight_grad(Isa::detect(), &s, slice(&x), slice(&grad), &mut out);
+        let n = out.len();
+        tensor(out, &[n])
+    }
+
+    fn bias_grad(channels: usize, grad: FlexTensor) -> FlexTensor {
+        if is_portable() {
+            return portable::bias_grad::<Self>(channels, grad);
+        }
+        let grad = contiguous(&grad);
+        let mut out = vec![0.0; channels];
+        conv::bias_grad(Isa::detect(), channels, slice(&grad), &mut out);
+        tensor(out, &[channels])
+    }
+
+    fn linear_forward(s: LinearShape, x: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
+        if is_portable() {
+            return portable::linear::<Self>(s, x, weight, bias);
+        }
+        let (x, weight, bias) = (contiguous(&x), contiguous(&weight), contiguous(&bias));
+        let mut y = vec![0.0; s.rows * s.outputs];
+        linear::linear(
+            Isa::detect(),
+            s.rows,
+            s.inputs,
+            s.outputs,
+            slice(&x),
+            slice(&weight),
+            Some(slice(&bias)),
+            &mut y,
+        );
+        tensor(y, &[s.rows, s.outputs])
+    }
+
+    fn linear_input_grad(s: LinearShape, grad: FlexTensor, weight: FlexTensor) -> FlexTensor {
+        if is_portable() {
+            return portable::linear_input_grad::<Self>(s, grad, weight);
+        }
+        let (grad, weight) = (contiguous(&grad), contiguous(&weight));
+        let mut out = vec![0.0; s.rows * s.inputs];
+        linear::linear_input_grad(
+            Isa::detect(),
+            s.rows,
+            s.inputs,
+            s.outputs,
+            slice(&grad),
+            slice(&weight),
+            &mut out,
+        );
+        tensor(out, &[s.rows, s.inputs])
+    }
+
+    fn linear_weight_grad(s: LinearShape, x: FlexTensor, grad: FlexTensor) -> FlexTensor {
+        if is_portable() {
+            return portable::linear_weight_grad::<Self>(s, x, grad);
+        }
+        let (x, grad) = (contiguous(&x), contiguous(&grad));
+        let mut out = vec![0.0; s.outputs * s.inputs];
+        linear::linear_weight_grad(
+            Isa::detect(),
+            s.rows,
+            s.inputs,
+            s.outputs,
+            slice(&x),
+            slice(&grad),
+            &mut out,
+        );
+        let n = out.len();
+        tensor(out, &[n])
+    }
+
+    fn batch_norm_forward(
+        config: NormConfig,
+        x: FlexTensor,
+        gamma: FlexTensor,
+        beta: FlexTensor,
+    ) -> (FlexTensor, Stats<FlexTensor>) {
+        if is_portable() {
+            return portable::batch_norm::<Self>(config, x, gamma, beta);
+        }
+        let NormConfig { shape, eps, relu } = config;
+        let (x, gamma, beta) = (contiguous(&x), contiguous(&gamma), contiguous(&beta));
+        let groups = shape.steps * shape.channels;
+        let (mut mean, mut variance) = (vec![0.0; groups], vec![0.0; groups]);
+        let mut y = vec![0.0; shape.steps * shape.rows * shape.channels];
+        norm::batch_norm(
+            Isa::detect(),
+            &shape,
+            slice(&x),
+            slice(&gamma),
+            slice(&beta),
+            eps,
+            relu,
+            &mut mean,
+            &mut variance,
+            &mut y,
+        );
+        let stats = Stats { mean: tensor(mean, &[groups]), variance: tensor(variance, &[groups]) };
+        (tensor(y, &dims(&x)), stats)
+    }
+
+    fn batch_norm_backward(
+        config: NormConfig,
+        x: FlexTensor,
+        stats: Stats<FlexTensor>,
+        gamma: FlexTensor,
+        beta: FlexTensor,
+        grad: FlexTensor,
+    ) -> [FlexTensor; 3] {
+        if is_portable() {
+            return portable::batch_norm_backward::<Self>(config, x, stats, gamma, beta, grad);
+        }
+        let NormConfig { shape, eps, relu } = config;
+        let (x, gamma, beta, grad) =
+            (contiguous(&x), contiguous(&gamma), contiguous(&beta), contiguous(&grad));
+        let mut for_x = vec![0.0; shape.steps * shape.rows * shape.channels];
+        let (mut for_gamma, mut for_beta) = (vec![0.0; shape.channels], vec![0.0; shape.channels]);
+        norm::batch_norm_backward(
+            Isa::detect(),
+            &shape,
+            slice(&x),
+            slice(&stats.mean),
+            slice(&stats.variance),
+            slice(&gamma),
+            slice(&beta),
+            eps,
+            relu,
+            slice(&grad),
+            &mut for_x,
+            &mut for_gamma,
+            &mut for_beta,
+        );
+        let c = [shape.channels];
+        [tensor(for_x, &dims(&x)), tensor(for_gamma, &c), tensor(for_beta, &c)]
+    }
+
+    fn norm_statistics(shape: NormShape, x: FlexTensor) -> Stats<FlexTensor> {
+        if is_portable() {
+            return portable::statistics::<Self>(&shape, x);
+        }
+        let groups = shape.statistics();
+        let (mut mean, mut variance) = (vec![0.0; groups], vec![0.0; groups]);
+        norm::statistics(Isa::detect(), &shape, slice(&contiguous(&x)), &mut mean, &mut variance);
+        Stats { mean: tensor(mean, &[groups]), variance: tensor(variance, &[groups]) }
+    }
+
+    fn block_forward(
+        config: BlockConfig,
+        z: FlexTensor,
+        stats: &Stats<FlexTensor>,
+        gamma: FlexTensor,
+        beta: FlexTensor,
+    ) -> (FlexTensor, FlexTensor) {
+        if is_portable() {
+            return super::block::forward::<Self>(config, z, stats, gamma, beta);
+        }
+        let BlockConfig { shape, lif, .. } = config;
+        let inputs = BlockInputs::new(&z, stats, &gamma, &beta);
+        let mut y = vec![0.0; shape.output_len()];
+        let fired =
+            block::block(Isa::detect(), &shape, &lif, &inputs.norm(&config), slice(&inputs.z), &mut y);
+        let neurons = shape.steps * shape.batch * shape.height * shape.width * shape.channels;
+        let out = [shape.steps * shape.batch, shape.out_height(), shape.out_width(), shape.channels];
+        (tensor(y, &out), tensor(vec![(fired as f64 / neurons.max(1) as f64) as f32], &[1]))
+    }
+
+    fn block_backward(
+        config: BlockConfig,
+        z: FlexTensor,
+        stats: Stats<FlexTensor>,
+        gamma: FlexTensor,
+        beta: FlexTensor,
+        grad: FlexTensor,
+    ) -> [FlexTensor; 3] {
+        if is_portable() {
+            return super::block::backward::<Self>(config, z, stats, gamma, beta, grad);
+        }
+        let BlockConfig { shape, lif, .. } = config;
+        let (inputs, grad) = (BlockInputs::new(&z, &stats, &gamma, &beta), contiguous(&grad));
+        let mut for_z = vec![0.0; shape.input_len()];
+        let (mut for_gamma, mut for_beta) = (vec![0.0; shape.channels], vec![0.0; shape.channels]);
+        block::block_backward(
+            Isa::detect(),
+            &shape,
+            &lif,
+            &inputs.norm(&config),
+            slice(&inputs.z),
+            slice(&grad),
+            &mut for_z,
+            &mut for_gamma,
+            &mut for_beta,
+        );
+        let c = [shape.channels];
+        [tensor(for_z, &dims(&z)), tensor(for_gamma, &c), tensor(for_beta, &c)]
+    }
+
+    fn lif_forward(shape: LifShape, current: FlexTensor) -> (FlexTensor, FlexTensor) {
+        if is_portable() {
+            return portable::lif::<Self>(shape, current);
+        }
+        let current = contiguous(&current);
+        let mut out = dims(&current);
+        if shape.constant {
+            out[0] *= shape.steps;
+        }
+        let n = out.iter().product();
+        let (mut spikes, mut membrane) = (vec![0.0; n], vec![0.0; n]);
+        neuron::lif(Isa::detect(), &shape.lif, shape.steps, slice(&current), &mut spikes, &mut membrane);
+        (tensor(spikes, &out), tensor(membrane, &out))
+    }
+
+    fn lif_backward(shape: LifShape, membrane: FlexTensor, grad: FlexTensor) -> FlexTensor {
+        if is_portable() {
+            return portable::lif_backward::<Self>(shape, membrane, grad);
+        }
+        let (membrane, grad) = (contiguous(&membrane), contiguous(&grad));
+        let mut out = dims(&membrane);
+        if shape.constant {
+            out[0] /= shape.steps;
+        }
+        let mut for_current = vec![0.0; out.iter().product()];
+        neuron::lif_backward(
+            Isa::detect(),
+            &shape.lif,
+            shape.steps,
+            slice(&membrane),
+            slice(&grad),
+            &mut for_current,
+        );
+        tensor(for_current, &out)
+    }
+
+    fn pool_forward(kind: Pooling, s: PoolShape, x: FlexTensor) -> FlexTensor {
+        if is_portable() {
+            return portable::pool::<Self>(kind, s, x);
+        }
+        let x = contiguous(&x);
+        let [h, w] = portable::pooled(&s);
+        let mut y = vec![0.0; s.frames * h * w * s.channels];
+        match kind {
+            Pooling::Max => pool::max_pool(Isa::detect(), &s, slice(&x), &mut y),
+            Pooling::Average => pool::avg_pool(Isa::detect(), &s, slice(&x), &mut y),
+        }
+        tensor(y, &[s.frames, h, w, s.channels])
+    }
+
+    fn pool_backward(kind: Pooling, s: PoolShape, x: FlexTensor, grad: FlexTensor) -> FlexTensor {
+        if is_portable() {
+            return portable::pool_backward::<Self>(kind, s, x, grad);
+        }
+        let (x, grad) = (contiguous(&x), contiguous(&grad));
+        let mut out = vec![0.0; s.frames * s.height * s.width * s.channels];
+        match kind {
+            Pooling::Max => pool::max_pool_backward(Isa::detect(), &s, slice(&x), slice(&grad), &mut out),
+            Pooling::Average => pool::avg_pool_backward(Isa::detect(), &s, slice(&grad), &mut out),
+        }
+        tensor(out, &[s.frames, s.height, s.width, s.channels])
+    }
+}
+
+impl SpikeOps for Flex {
+    fn conv2d_op(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, shape: ConvShape) -> FlexTensor {
+        Self::conv2d_forward(shape, x, weight, bias)
+    }
+
+    fn linear_op(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, shape: LinearShape) -> FlexTensor {
+        Self::linear_forward(shape, x, weight, bias)
+    }
+
+    fn batch_norm_op(
+        x: FlexTensor,
+        gamma: FlexTensor,
+        beta: FlexTensor,
+        config: NormConfig,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let (y, stats) = Self::batch_norm_forward(config, x, gamma, beta);
+        (y, stats.mean, stats.variance)
+    }
+
+    fn block_op(
+        z: FlexTensor,
+        gamma: FlexTensor,
+        beta: FlexTensor,
+        config: BlockConfig,
+    ) -> (FlexTensor, FlexTensor, FlexTensor, FlexTensor) {
+        let stats = Self::norm_statistics(config.shape.norm(), z.clone());
+        let (y, rate) = Self::block_forward(config, z, &stats, gamma, beta);
+        (y, stats.mean, stats.variance, rate)
+    }
+
+    fn block_inference_op(
+        z: FlexTensor,
+        mean: FlexTensor,
+        variance: FlexTensor,
+        gamma: FlexTensor,
+        beta: FlexTensor,
+        config: BlockConfig,
+    ) -> (FlexTensor, FlexTensor) {
+        Self::block_forward(config, z, &Stats { mean, variance }, gamma, beta)
+    }
+
+    fn lif_op(current: FlexTensor, shape: LifShape) -> FlexTensor {
+        Self::lif_forward(shape, current).0
+    }
+
+    fn pool_op(x: FlexTensor, kind: Pooling, shape: PoolShape) -> FlexTensor {
+        Self::pool_forward(kind, shape, x)
+    }
+}

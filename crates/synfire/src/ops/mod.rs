@@ -1,0 +1,335 @@
+//! The operations of a spiking network on Burn tensors, each with its own backward pass.
+//!
+//! An operation exists at three levels:
+//!
+//! 1. [`SpikeKernels`]: forward and backward as plain functions of a backend's tensors. Every method has a
+//!    default body in Burn tensor operations ([`portable`]), so a new backend works with an empty `impl`;
+//!    Burn's CPU backend Flex runs `synfire-kernels` instead (`flex.rs`).
+//! 2. [`SpikeOps`]: the differentiable operation, dispatched by Burn to the backend a tensor lives on
+//!    (`autodiff.rs` joins forward and backward).
+//! 3. The functions of this module: the same on [`Tensor`]s, for layers and for users.
+//!
+//! Activations are channels-last and time-major: `[T·B, H, W, C]`. Parameters are flat vectors in PyTorch's
+//! order (`[out, in, kh, kw]`, `[out, in]`), whose shape the operation knows.
+
+mod autodiff;
+pub mod block;
+mod flex;
+pub mod portable;
+
+pub use block::{BlockConfig, BlockShape, Pool, block_inference};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::tensor::Tensor;
+pub use flex::{Implementation, implementation, set_implementation};
+pub use synfire_kernels::bf16::Precision;
+pub use synfire_kernels::conv::ConvShape;
+pub use synfire_kernels::neuron::{Lif, LifError, Method};
+pub use synfire_kernels::norm::NormShape;
+pub use synfire_kernels::pool::PoolShape;
+
+/// Sizes of a linear layer: `rows` input vectors of `inputs` values to `outputs` values each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinearShape {
+    /// Number of input vectors, T·B.
+    pub rows: usize,
+    /// Values of an input vector.
+    pub inputs: usize,
+    /// Values of an output vector.
+    pub outputs: usize,
+}
+
+/// Which pooling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooling {
+    /// The largest value of the window; of equal values the first in row-major order takes the error.
+    Max,
+    /// The mean of the window.
+    Average,
+}
+
+/// How a neuron layer meets its input current.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LifShape {
+    /// Time steps T.
+    pub steps: usize,
+    /// The current is the same at every step and given once: `[N]` in place of `[T, N]`.
+    pub constant: bool,
+    /// The neuron.
+    pub lif: Lif,
+}
+
+/// Batch norm of training: groups of rows, the smoothing constant and the ReLU behind it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NormConfig {
+    /// Groups (time steps), rows of a group (B·H·W) and channels.
+    pub shape: NormShape,
+    /// Added to the variance.
+    pub eps: f32,
+    /// Clip below at zero afterwards.
+    pub relu: bool,
+}
+
+/// Statistics of a batch norm, `[steps·channels]` each; `variance` is the biased one.
+#[derive(Debug, Clone)]
+pub struct Stats<T> {
+    /// Mean over the rows of a step.
+    pub mean: T,
+    /// Mean square distance from the mean.
+    pub variance: T,
+}
+
+/// Forward and backward of every operation on the tensors of one backend. The default bodies are built from
+/// Burn tensor operations.
+pub trait SpikeKernels: Backend {
+    /// Convolution: `[F, H, W, C]` to `[F, H', W', N]`, `weight` `[N·C/groups·kh·kw]`, `bias` `[N]`.
+    fn conv2d_forward(
+        shape: ConvShape,
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::conv2d::<Self>(shape, x, weight, bias)
+    }
+
+    /// Gradient of [`conv2d_forward`](Self::conv2d_forward) for `x`.
+    fn conv2d_input_grad(
+        shape: ConvShape,
+        grad: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::conv2d_input_grad::<Self>(shape, grad, weight)
+    }
+
+    /// Gradient of [`conv2d_forward`](Self::conv2d_forward) for `weight`, flat.
+    fn conv2d_weight_grad(
+        shape: ConvShape,
+        x: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::conv2d_weight_grad::<Self>(shape, x, grad)
+    }
+
+    /// Sum over all rows of `grad` `[…, channels]`: the gradient of a bias.
+    fn bias_grad(channels: usize, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::bias_grad::<Self>(channels, grad)
+    }
+
+    /// Linear layer: `[rows, inputs]` to `[rows, outputs]`, `weight` `[outputs·inputs]`, `bias` `[outputs]`.
+    fn linear_forward(
+        shape: LinearShape,
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::linear::<Self>(shape, x, weight, bias)
+    }
+
+    /// Gradient of [`linear_forward`](Self::linear_forward) for `x`.
+    fn linear_input_grad(
+        shape: LinearShape,
+        grad: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::linear_input_grad::<Self>(shape, grad, weight)
+    }
+
+    /// Gradient of [`linear_forward`](Self::linear_forward) for `weight`, flat.
+    fn linear_weight_grad(
+        shape: LinearShape,
+        x: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::linear_weight_grad::<Self>(shape, x, grad)
+    }
+
+    /// Batch norm with the statistics of each step's rows.
+    fn batch_norm_forward(
+        config: NormConfig,
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, Stats<FloatTensor<Self>>) {
+        portable::batch_norm::<Self>(config, x, gamma, beta)
+    }
+
+    /// Gradients of [`batch_norm_forward`](Self::batch_norm_forward) for `x`, `gamma` and `beta`.
+    fn batch_norm_backward(
+        config: NormConfig,
+        x: FloatTensor<Self>,
+        stats: Stats<FloatTensor<Self>>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 3] {
+        portable::batch_norm_backward::<Self>(config, x, stats, gamma, beta, grad)
+    }
+
+    /// All T steps of a neuron layer: current to spikes and membrane potential before reset, `[T, N]` each.
+    fn lif_forward(shape: LifShape, current: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        portable::lif::<Self>(shape, current)
+    }
+
+    /// Gradient of [`lif_forward`](Self::lif_forward) for the current, by the table of gradients of
+    /// [`synfire_kernels::neuron`].
+    fn lif_backward(
+        shape: LifShape,
+        membrane: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::lif_backward::<Self>(shape, membrane, grad)
+    }
+
+    /// Statistics of a batch norm.
+    fn norm_statistics(shape: NormShape, x: FloatTensor<Self>) -> Stats<FloatTensor<Self>> {
+        portable::statistics::<Self>(&shape, x)
+    }
+
+    /// Batch norm, ReLU, neurons and pooling, with the statistics given: pooled spikes and the mean firing rate `[1]`.
+    fn block_forward(
+        config: BlockConfig,
+        z: FloatTensor<Self>,
+        stats: &Stats<FloatTensor<Self>>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        block::forward::<Self>(config, z, stats, gamma, beta)
+    }
+
+    /// Gradients of [`block_forward`](Self::block_forward) for `z`, `gamma` and `beta`, where the statistics are those
+    /// of `z`.
+    fn block_backward(
+        config: BlockConfig,
+        z: FloatTensor<Self>,
+        stats: Stats<FloatTensor<Self>>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 3] {
+        block::backward::<Self>(config, z, stats, gamma, beta, grad)
+    }
+
+    /// Pooling: `[F, H, W, C]` to `[F, H', W', C]`.
+    fn pool_forward(kind: Pooling, shape: PoolShape, x: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::pool::<Self>(kind, shape, x)
+    }
+
+    /// Gradient of [`pool_forward`](Self::pool_forward) for its input `x`.
+    fn pool_backward(
+        kind: Pooling,
+        shape: PoolShape,
+        x: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::pool_backward::<Self>(kind, shape, x, grad)
+    }
+}
+
+/// The differentiable operations. Call the functions of this module rather than the trait.
+#[backend_extension(Autodiff, Flex)]
+pub trait SpikeOps: Backend {
+    /// See [`conv2d`].
+    fn conv2d_op(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        shape: ConvShape,
+    ) -> FloatTensor<Self>;
+    /// See [`linear`].
+    fn linear_op(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        shape: LinearShape,
+    ) -> FloatTensor<Self>;
+    /// See [`batch_norm`]: the output, mean and variance.
+    fn batch_norm_op(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        config: NormConfig,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+    /// See [`lif`].
+    fn lif_op(current: FloatTensor<Self>, shape: LifShape) -> FloatTensor<Self>;
+    /// See [`block::block`]: the output, mean, variance and firing rate.
+    fn block_op(
+        z: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        config: BlockConfig,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+    /// See [`block_inference`]: the output and the firing rate.
+    fn block_inference_op(
+        z: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        config: BlockConfig,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+    /// See [`pool`].
+    fn pool_op(x: FloatTensor<Self>, kind: Pooling, shape: PoolShape) -> FloatTensor<Self>;
+}
+
+/// Convolution of frames `[F, H, W, C]` to `[F, H', W', N]`; `weight` is flat `[N, C/groups, kh, kw]`.
+///
+/// # Panics
+/// If a tensor's size does not fit `shape`.
+pub fn conv2d(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, shape: ConvShape) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::conv2d_op(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        shape,
+    ))
+}
+
+/// Linear layer `[R, inputs]` to `[R, outputs]`; `weight` is flat `[outputs, inputs]`.
+///
+/// # Panics
+/// If a tensor's size does not fit the layer.
+pub fn linear(x: Tensor<2>, weight: Tensor<1>, bias: Tensor<1>) -> Tensor<2> {
+    let [rows, inputs] = x.dims();
+    let shape = LinearShape { rows, inputs, outputs: bias.dims()[0] };
+    Tensor::from_dispatch(Dispatch::linear_op(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        shape,
+    ))
+}
+
+/// Batch norm in training: `x` `[steps·B, H, W, C]` normalised with the statistics of each step's own rows,
+/// then scaled by `gamma` and shifted by `beta` `[C]`. Returns the statistics, which carry no gradient.
+pub fn batch_norm(
+    x: Tensor<4>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    config: NormConfig,
+) -> (Tensor<4>, Stats<Tensor<1>>) {
+    let (y, mean, variance) =
+        Dispatch::batch_norm_op(x.into_dispatch(), gamma.into_dispatch(), beta.into_dispatch(), config);
+    let stats = Stats {
+        mean: Tensor::<1>::from_dispatch(mean).inner(),
+        variance: Tensor::<1>::from_dispatch(variance).inner(),
+    };
+    (Tensor::from_dispatch(y), stats)
+}
+
+/// A layer of leaky integrate-and-fire neurons over all T steps: `current` `[T·B, …]`, or `[B, …]` where the
+/// same current is presented at every step, to spikes `[T·B, …]`, each exactly 0 or 1.
+///
+/// The membrane potential starts at zero and lives inside this call: no state can leak into the next batch.
+///
+/// # Panics
+/// If the first dimension is not divisible by the number of steps.
+pub fn lif<const D: usize>(current: Tensor<D>, shape: LifShape) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::lif_op(current.into_dispatch(), shape))
+}
+
+/// Pooling of `[F, H, W, C]` with a square window, no padding, output sizes rounded down.
+pub fn pool(x: Tensor<4>, kind: Pooling, kernel: usize, stride: usize) -> Tensor<4> {
+    let [frames, height, width, channels] = x.dims();
+    let shape = PoolShape { frames, height, width, channels, kernel, stride };
+    Tensor::from_dispatch(Dispatch::pool_op(x.into_dispatch(), kind, shape))
+}

@@ -1,0 +1,141 @@
+//! How fast a network trains and infers on this machine.
+
+use crate::loss::Loss;
+use crate::net::{Input, Net, Pass, Plan, Readout};
+use crate::optim::{Optimizer, OptimizerKind};
+use crate::train::Step;
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::Rng;
+use std::time::{Duration, Instant};
+use synfire_data::random;
+
+/// Share of the values of synthetic event frames that are 1; the others are 0.
+pub const EVENT_DENSITY: f64 = 0.05;
+/// Steps measured at least, after one that is not.
+const LEAST_STEPS: usize = 5;
+
+/// A batch to measure with.
+#[derive(Debug, Clone)]
+pub struct Load {
+    /// What the network sees.
+    pub input: Input,
+    /// The class of each sample.
+    pub labels: Vec<usize>,
+}
+
+impl Load {
+    /// Random samples for `plan`, the same for the same sizes: where the input has two channels, event frames whose
+    /// values are 1 with probability [`EVENT_DENSITY`] and else 0, otherwise still images, uniform from 0 to 1.
+    pub fn synthetic(plan: &Plan, batch: usize, steps: usize, device: &Device) -> Self {
+        let mut rng = random::stream("speed", 0, 0, 0);
+        let [c, h, w] = plan.input;
+        let input = if c == 2 {
+            let event = |_| f32::from(u8::from(rng.random_bool(EVENT_DENSITY)));
+            let frames: Vec<f32> = (0..steps * batch * c * h * w).map(event).collect();
+            Input::frames(Tensor::from_data(TensorData::new(frames, [steps, batch, c, h, w]), device))
+        } else {
+            let images: Vec<f32> = (0..batch * c * h * w).map(|_| rng.random()).collect();
+            Input::constant(Tensor::from_data(TensorData::new(images, [batch, c, h, w]), device), steps)
+        };
+        let labels = (0..batch).map(|_| rng.random_range(0..plan.classes)).collect();
+        Self { input, labels }
+    }
+}
+
+/// The loss that the published recipes train a readout with.
+pub fn usual_loss(readout: Readout) -> Loss {
+    match readout {
+        Readout::Vote => Loss::Mse,
+        Readout::LeakyIntegrator => Loss::CrossEntropy,
+    }
+}
+
+/// Times of some steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Times {
+    /// Seconds of each step, sorted.
+    seconds: Vec<f64>,
+    batch: usize,
+}
+
+impl Times {
+    /// Repeats `step` for `time`, and at least [`LEAST_STEPS`] times, after once to warm up.
+    fn measure(batch: usize, time: Duration, mut step: impl FnMut()) -> Self {
+        step();
+        let end = Instant::now() + time;
+        let mut seconds = Vec::new();
+        while seconds.len() < LEAST_STEPS || Instant::now() < end {
+            let start = Instant::now();
+            step();
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+        seconds.sort_by(f64::total_cmp);
+        Self { seconds, batch }
+    }
+
+    /// How many steps were measured.
+    pub fn steps(&self) -> usize {
+        self.seconds.len()
+    }
+
+    /// Samples per second of the median step, and of the slowest and the fastest.
+    pub fn samples_per_s(&self) -> [f64; 3] {
+        let n = self.seconds.len();
+        [n / 2, n - 1, 0].map(|i| self.batch as f64 / self.seconds[i].max(1e-9))
+    }
+}
+
+/// What was measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Speed {
+    /// Training: forward, loss, backward, AdamW.
+    pub train: Times,
+    /// Inference: forward without gradients, batch norm folded.
+    pub infer: Times,
+    /// The loss before the first step.
+    pub first_loss: f64,
+}
+
+/// Trains `net` on the same batch again and again, each of training and inference for `time`. The weights change.
+///
+/// # Panics
+/// If the load's shape is not the network's.
+pub fn measure(net: &mut Net, load: &Load, loss: Loss, time: Duration) -> Speed {
+    let batch = load.labels.len();
+    let infer = Times::measure(batch, time, || {
+        let readout = net.forward(load.input.clone(), &mut Pass::inference());
+        readout.into_data();
+    });
+    let mut optimizer = Optimizer::new(OptimizerKind::AdamW, 1e-4, 0.0);
+    let mut dropout = random::stream("dropout", 0, 0, 0);
+    let mut first_loss = None;
+    let train = Times::measure(batch, time, || {
+        let mut pass = Pass::training(Some(&mut dropout));
+        let Step { loss, gradients, .. } = Step::run(net, load.input.clone(), &load.labels, loss, &mut pass);
+        optimizer.step(net, gradients, 1e-3);
+        first_loss.get_or_insert(loss);
+    });
+    Speed { train, infer, first_loss: first_loss.expect("a step ran") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::Lif;
+
+    #[test]
+    fn both_kinds_of_input_are_measured() {
+        let device = Device::flex();
+        for channels in [1, 2] {
+            let plan = Plan::new(&"4C3-AP2-LI1".parse().unwrap(), [channels, 6, 6], 10, true).unwrap();
+            let load = Load::synthetic(&plan, 3, 2, &device);
+            assert_eq!((load.input.batch(), load.labels.len()), (3, 3));
+            let mut net = Net::new(plan, Lif::default(), 0, &device);
+            let speed = measure(&mut net, &load, Loss::CrossEntropy, Duration::ZERO);
+            assert_eq!((speed.train.steps(), speed.infer.steps()), (LEAST_STEPS, LEAST_STEPS));
+            let [median, least, most] = speed.train.samples_per_s();
+            assert!(0.0 < least && least <= median && median <= most);
+            assert!(speed.first_loss > 0.0);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Why a run cannot be.
+
+use crate::file::FileError;
+use crate::net::NetError;
+use std::path::PathBuf;
+use synfire_data::DataError;
+
+/// Why a configuration makes no run.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The text of a configuration file is wrong.
+    #[error("{}: {problem}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and problem.
+        problem: String,
+    },
+    /// There is no such recipe.
+    #[error("there is no recipe `{recipe}` for {dataset}; there are: {known}")]
+    Recipe {
+        /// What was asked for.
+        recipe: String,
+        /// For which data set.
+        dataset: String,
+        /// What there is.
+        known: String,
+    },
+    /// A value is out of range.
+    #[error("{key} = {found}: expected {expected}")]
+    Value {
+        /// Which key.
+        key: &'static str,
+        /// What was found.
+        found: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// A setting for still images on a set of recordings.
+    #[error("{key} = {found} works on still images alone; {set} holds event recordings")]
+    StillOnly {
+        /// Which key.
+        key: &'static str,
+        /// What was found.
+        found: String,
+        /// The data set.
+        set: &'static str,
+    },
+    /// The machine's memory is too small for the run.
+    #[error(
+        "batches of {batch} samples over {steps} time steps of this network need at least {needed:.1} GiB of memory, \
+         this machine has {available:.1} GiB: choose narrower layers, a smaller --batch-size or fewer --time-steps"
+    )]
+    Memory {
+        /// GiB that are needed.
+        needed: f64,
+        /// GiB that there are.
+        available: f64,
+        /// Samples of a batch.
+        batch: usize,
+        /// Time steps.
+        steps: usize,
+    },
+    /// The network cannot be built.
+    #[error(transparent)]
+    Net(#[from] NetError),
+}
+
+impl ConfigError {
+    /// The setting that is wrong, where it is a single one.
+    pub(super) fn key(&self) -> Option<&'static str> {
+        match self {
+            Self::Value { key, .. } | Self::StillOnly { key, .. } => Some(key),
+            Self::Net(_) => Some("net"),
+            Self::File { .. } | Self::Recipe { .. } | Self::Memory { .. } => None,
+        }
+    }
+}
+
+/// Why training or evaluation ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The settings make no run.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A sample or a set cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A file of the run cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A loss or a gradient is no number any more.
+    #[error(
+        "the {quantity} became {value} in epoch {epoch}, batch {batch}: training diverged. {}; begin anew with a \
+         smaller --lr, or with --clip-norm 1",
+        if *checkpoint { "The last checkpoint stands" } else { "No checkpoint was written yet" }
+    )]
+    Diverged {
+        /// What it is of.
+        quantity: &'static str,
+        /// Its value.
+        value: f64,
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Batch, from 1.
+        batch: usize,
+        /// There is a checkpoint from before.
+        checkpoint: bool,
+    },
+}

@@ -1,0 +1,106 @@
+//! Accuracy of a network on a part of a data set.
+
+use super::config::TrainConfig;
+use super::error::TrainError;
+use crate::encode::Encoding;
+use crate::loss::mean_over_time;
+use crate::net::{Input, Net, Pass, Record};
+use burn::tensor::{Device, Tensor};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use synfire_data::{Batch, Loader, random};
+
+/// Stream and epoch of the encoding's random numbers outside of training: always the same.
+pub(crate) const EVALUATION: (&str, u64) = ("eval encoding", 0);
+
+/// What a network got right.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// Samples.
+    pub samples: usize,
+    /// Mean loss.
+    pub loss: f64,
+    /// Fraction of the samples whose class was right.
+    pub accuracy: f64,
+    /// `confusion[label][answer]`: samples.
+    pub confusion: Vec<Vec<usize>>,
+    /// Mean spikes per neuron and step of each neuron layer, by its module: `layers.3`.
+    pub firing_rates: BTreeMap<String, f64>,
+}
+
+impl Evaluation {
+    /// Fraction right and number of samples of each class.
+    pub fn per_class(&self) -> Vec<(f64, usize)> {
+        let class = |(label, row): (usize, &Vec<usize>)| {
+            let samples: usize = row.iter().sum();
+            (row[label] as f64 / samples.max(1) as f64, samples)
+        };
+        self.confusion.iter().enumerate().map(class).collect()
+    }
+}
+
+/// The network's input from a batch. Each sample's random numbers are its own, from the stream `purpose` of its
+/// index in the data set: they depend neither on the batch it is in nor on its place there.
+pub(crate) fn input(
+    batch: &Batch,
+    config: &TrainConfig,
+    ann: bool,
+    (purpose, epoch): (&'static str, u64),
+    device: &Device,
+) -> Input {
+    let (encoding, steps) = if ann { (Encoding::Direct, 1) } else { (config.encoding, config.time_steps) };
+    let rng = |i: usize| random::stream(purpose, config.seed, epoch, batch.indices[i] as u64);
+    encoding.input(&batch.images, &batch.shape, steps, rng, device)
+}
+
+/// The class with the largest output of each row `[B, classes]`; of equal ones the first.
+pub(crate) fn answers(output: Tensor<2>) -> Vec<usize> {
+    let [_, classes] = output.dims();
+    let values = output.inner().into_data().try_into_vec::<f32>().expect("f32 output");
+    let first_largest =
+        |row: &[f32]| (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best });
+    values.chunks(classes).map(first_largest).collect()
+}
+
+/// Runs the network over all samples of `loader` in inference mode. `keep_going` is asked before each batch; once
+/// it says no, there is no result.
+///
+/// # Errors
+/// If a sample cannot be loaded.
+pub fn evaluate(
+    net: &mut Net,
+    loader: &Loader,
+    config: &TrainConfig,
+    ann: bool,
+    keep_going: &mut dyn FnMut(usize) -> bool,
+) -> Result<Option<Evaluation>, TrainError> {
+    let classes = net.plan().classes;
+    let device = net.device().clone();
+    let mut total = Evaluation { confusion: vec![vec![0; classes]; classes], ..Evaluation::default() };
+    let mut correct = 0;
+    for batch in loader.iter(&loader.file_order(), 0) {
+        if !keep_going(total.samples) {
+            return Ok(None);
+        }
+        let batch = batch?;
+        let mut pass = Pass::inference().recording(Record::Rates).as_ann(ann);
+        let readout = net.forward(input(&batch, config, ann, EVALUATION, &device), &mut pass);
+        let n = batch.labels.len();
+        total.loss +=
+            n as f64 * f64::from(config.loss.of(readout.clone(), &batch.labels).into_scalar::<f32>());
+        for (&label, answer) in batch.labels.iter().zip(answers(mean_over_time(readout))) {
+            total.confusion[label][answer] += 1;
+            correct += usize::from(label == answer);
+        }
+        for layer in pass.recorded {
+            let rate = n as f64 * f64::from(layer.rate.into_scalar::<f32>());
+            *total.firing_rates.entry(format!("layers.{}", layer.module)).or_default() += rate;
+        }
+        total.samples += n;
+    }
+    let n = total.samples.max(1) as f64;
+    total.loss /= n;
+    total.accuracy = correct as f64 / n;
+    total.firing_rates.values_mut().for_each(|rate| *rate /= n);
+    Ok(Some(total))
+}

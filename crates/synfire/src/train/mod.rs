@@ -1,0 +1,29 @@
+//! Training: settings, the loop, checkpoints and the folder of a run.
+
+mod checkpoint;
+mod config;
+mod error;
+mod evaluate;
+mod memory;
+mod observer;
+mod precision;
+mod recipes;
+mod run;
+mod step;
+mod tensorboard;
+mod trainer;
+
+pub use checkpoint::{Best, Checkpoint, DataMark, Header, Position, Sums};
+pub use config::{MOST_STEPS, TrainConfig};
+pub use error::{ConfigError, TrainError};
+pub(crate) use evaluate::EVALUATION;
+pub use evaluate::{Evaluation, evaluate};
+pub use memory::check_inference;
+pub(crate) use memory::{check_held, check_training};
+pub use observer::{BatchReport, Observer, Outcome};
+pub use precision::PrecisionChoice;
+pub use recipes::{RECIPES, recipe};
+pub use run::{EpochRecord, RunFolder, Summary};
+pub use step::Step;
+pub use tensorboard::EventFile;
+pub use trainer::Trainer;

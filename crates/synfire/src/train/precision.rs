@@ -1,0 +1,48 @@
+//! Which numbers convolutions multiply, as a setting.
+
+use crate::ops::Precision;
+use std::fmt;
+use std::str::FromStr;
+use synfire_kernels::isa::Isa;
+
+/// A precision, or that the processor decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PrecisionChoice {
+    /// bf16 where the processor has instructions for it, f32 elsewhere.
+    #[default]
+    Auto,
+    /// This one, on any processor.
+    Fixed(Precision),
+}
+
+impl PrecisionChoice {
+    /// The precision on this processor.
+    pub fn here(self) -> Precision {
+        match self {
+            Self::Fixed(precision) => precision,
+            Self::Auto if Isa::detect().has_bf16() => Precision::Bf16,
+            Self::Auto => Precision::F32,
+        }
+    }
+}
+
+impl fmt::Display for PrecisionChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Fixed(precision) => precision.fmt(f),
+        }
+    }
+}
+
+impl FromStr for PrecisionChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            _ if text == "auto" => Ok(Self::Auto),
+            Ok(precision) => Ok(Self::Fixed(precision)),
+            Err(_) => Err(format!("unknown precision `{text}`, expected f32, bf16 or auto")),
+        }
+    }
+}

@@ -1,0 +1,435 @@
+//! The training loop.
+
+use super::checkpoint::{Best, Checkpoint, Position};
+use super::config::TrainConfig;
+use super::error::TrainError;
+use super::evaluate::{Evaluation, answers, evaluate, input};
+use super::memory::check_training;
+use super::observer::{BatchReport, Observer, Outcome};
+use super::run::{EpochRecord, RunFolder, Summary};
+use super::step::Step;
+use crate::file::FileError;
+use crate::loss::mean_over_time;
+use crate::net::{Net, Pass, Plan};
+use crate::optim::{self, Optimizer};
+use burn::tensor::{Device, Tensor};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use synfire_data::{Batch, DataSet, Loader, Locations, Split, random};
+
+/// How often within an epoch a checkpoint is written.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(300);
+/// What this process does for an epoch.
+struct Work {
+    start: Instant,
+    /// Samples trained on before.
+    before: usize,
+    /// Seconds of training, without validation.
+    training: f64,
+}
+
+/// A run: network, data and where it stands.
+pub struct Trainer {
+    config: TrainConfig,
+    data: DataSet,
+    split: Split,
+    net: Net,
+    optimizer: Optimizer,
+    position: Position,
+    folder: RunFolder,
+    device: Device,
+}
+
+impl Trainer {
+    /// A new run in `folder`.
+    ///
+    /// # Errors
+    /// If a setting is out of range, the data set cannot be opened or the folder holds a run.
+    pub fn start(mut config: TrainConfig, folder: RunFolder, device: &Device) -> Result<Self, TrainError> {
+        config.validate()?;
+        let data = open(&config)?;
+        config.settle(&data)?;
+        config.validate_for(&data)?;
+        let net = fresh_net(&config, &data, device)?;
+        let split = config.split(&data)?;
+        let mut trainer = Self::assemble(config, (data, split), net, folder, device);
+        trainer.folder.begin(&trainer.config)?;
+        Ok(trainer)
+    }
+
+    /// The run in `folder` where its last checkpoint left it. `data_dir` replaces the folder it was started with.
+    ///
+    /// # Errors
+    /// If the folder holds no run, its checkpoint is missing, damaged or of other settings or data, or the data set
+    /// cannot be opened.
+    pub fn resume(
+        mut folder: RunFolder,
+        data_dir: Option<std::path::PathBuf>,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        let mut config = folder.take_up()?;
+        if data_dir.is_some() {
+            config.data_dir = data_dir;
+        }
+        config.validate()?;
+        let data = open(&config)?;
+        config.validate_for(&data)?;
+        let path = folder.last();
+        if !folder.has_checkpoint()? {
+            let epochs = folder.epochs()?;
+            // A process may end after it wrote its first epoch down and before its first checkpoint, not later.
+            if epochs > 1 {
+                let problem = format!(
+                    "is missing, though metrics.jsonl tells of {epochs} epochs: put it back, or begin a run with \
+                     another --out"
+                );
+                return Err(FileError::content(&path, problem).into());
+            }
+            folder.keep_epochs(0)?;
+            let net = fresh_net(&config, &data, device)?;
+            let split = config.split(&data)?;
+            return Ok(Self::assemble(config, (data, split), net, folder, device));
+        }
+        let checkpoint = Checkpoint::read(&path)?;
+        if let Some(difference) = checkpoint.header.config.difference(&config) {
+            let problem = format!("its settings are not those of config.toml beside it: {difference}");
+            return Err(FileError::content(&path, problem).into());
+        }
+        plan(&config, &data)?;
+        let split = checkpoint.header.split(&path, &data)?;
+        let net = checkpoint.net(&path, device)?;
+        let mut trainer = Self::assemble(config, (data, split), net, folder, device);
+        checkpoint.restore_optimizer(&path, &mut trainer.net, &mut trainer.optimizer)?;
+        trainer.position = checkpoint.header.position.clone();
+        trainer.folder.keep_epochs(trainer.position.epoch)?;
+        Ok(trainer)
+    }
+
+    fn assemble(
+        config: TrainConfig,
+        (data, split): (DataSet, Split),
+        net: Net,
+        folder: RunFolder,
+        device: &Device,
+    ) -> Self {
+        let optimizer = Optimizer::new(config.optimizer, config.weight_decay, config.momentum);
+        let position = Position::default();
+        Self { config, data, split, net, optimizer, position, folder, device: device.clone() }
+    }
+
+    /// Its settings.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// Its data set.
+    pub fn data(&self) -> &DataSet {
+        &self.data
+    }
+
+    /// Which training samples are trained on and which choose the model.
+    pub fn split(&self) -> &Split {
+        &self.split
+    }
+
+    /// Its network.
+    pub fn net(&self) -> &Net {
+        &self.net
+    }
+
+    /// Where it stands.
+    pub fn position(&self) -> &Position {
+        &self.position
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    /// Whether it was trained and tested, so that its summary says all.
+    ///
+    /// # Errors
+    /// If its folder cannot be looked into.
+    pub fn is_finished(&self) -> Result<bool, FileError> {
+        Ok(self.position.finished && self.folder.has_summary()?)
+    }
+
+    /// Trains to the end or until the observer stops it, then tests the best epoch once.
+    ///
+    /// # Errors
+    /// If a sample cannot be loaded, a file cannot be written or training diverges.
+    pub fn run(&mut self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
+        if self.is_finished()? {
+            return Ok(Outcome::Finished(Box::new(self.folder.summary()?)));
+        }
+        let train = Loader::new(
+            self.data.train.clone(),
+            self.split.train.clone(),
+            self.config.frames(),
+            self.config.batch_size,
+        )?
+        .with_augment(self.config.augment());
+        let validation = self.evaluation_loader(self.data.train.clone(), self.split.validation.clone())?;
+        self.folder.open()?;
+        let mut warned = BTreeMap::new();
+        while self.position.epoch < self.config.epochs && self.patience_left() {
+            let mut work = Work { start: Instant::now(), before: self.position.sums.samples, training: 0.0 };
+            if !self.train_epoch(&train, observer)? {
+                return self.stopped();
+            }
+            work.training = work.start.elapsed().as_secs_f64();
+            let ann = self.ann();
+            let mut go_on = |samples| observer.evaluated(samples);
+            let Some(result) = evaluate(&mut self.net, &validation, &self.config, ann, &mut go_on)? else {
+                return self.stopped();
+            };
+            self.check_finite("validation loss", result.loss, self.position.batch)?;
+            self.end_epoch(&result, &work, &mut warned, observer)?;
+        }
+        if !self.patience_left() {
+            let waited = self.config.patience;
+            observer.note(&format!("no better validation accuracy for {waited} epochs: stopped early"));
+        }
+        self.finish(observer)
+    }
+
+    /// Whether the best epoch is recent enough to go on.
+    fn patience_left(&self) -> bool {
+        match &self.position.best {
+            Some(best) if self.config.patience > 0 => {
+                self.position.epoch - 1 - best.epoch < self.config.patience
+            }
+            _ => true,
+        }
+    }
+
+    /// Refuses a value that is no number, after `batch` batches of the present epoch.
+    fn check_finite(&self, quantity: &'static str, value: f64, batch: usize) -> Result<(), TrainError> {
+        if value.is_finite() {
+            return Ok(());
+        }
+        let (epoch, checkpoint) = (self.position.epoch + 1, self.folder.has_checkpoint()?);
+        Err(TrainError::Diverged { quantity, value, epoch, batch, checkpoint })
+    }
+
+    /// Whether the present epoch trains without neurons.
+    fn ann(&self) -> bool {
+        self.position.epoch < self.config.ann_epochs
+    }
+
+    fn evaluation_loader(
+        &self,
+        source: std::sync::Arc<dyn synfire_data::Source>,
+        indices: Vec<usize>,
+    ) -> Result<Loader, TrainError> {
+        // No gradients are kept, so that larger batches cost no more memory than training ones.
+        Ok(Loader::new(source, indices, self.config.frames(), self.config.batch_size.saturating_mul(2))?)
+    }
+
+    fn stopped(&mut self) -> Result<Outcome, TrainError> {
+        self.checkpoint()?;
+        Ok(Outcome::Stopped { epoch: self.position.epoch, batch: self.position.batch })
+    }
+
+    fn checkpoint(&mut self) -> Result<(), TrainError> {
+        let Self { config, data, split, position, net, optimizer, .. } = self;
+        Ok(Checkpoint::new(config, data, split, position, net, Some(optimizer)).write(&self.folder.last())?)
+    }
+
+    /// Trains the rest of the present epoch; `false` if the observer stopped it.
+    fn train_epoch(&mut self, loader: &Loader, observer: &mut dyn Observer) -> Result<bool, TrainError> {
+        let epoch = self.position.epoch;
+        let order = loader.epoch_order(self.config.seed, epoch as u64);
+        let batches = loader.batches();
+        let mut saved = Instant::now();
+        for batch in loader.iter(&order, self.position.batch) {
+            let started = Instant::now();
+            let batch = batch?;
+            self.train_batch(&batch)?;
+            self.position.batch += 1;
+            let report = BatchReport {
+                epoch,
+                batch: self.position.batch,
+                batches,
+                sums: &self.position.sums,
+                samples: batch.labels.len(),
+                time: started.elapsed(),
+            };
+            if !observer.batch(&report) {
+                return Ok(false);
+            }
+            if saved.elapsed() >= CHECKPOINT_EVERY {
+                self.checkpoint()?;
+                saved = Instant::now();
+            }
+        }
+        Ok(true)
+    }
+
+    fn train_batch(&mut self, batch: &Batch) -> Result<(), TrainError> {
+        let Position { epoch, batch: index, .. } = self.position;
+        let (seed, ann) = (self.config.seed, self.ann());
+        let input = input(batch, &self.config, ann, ("encoding", epoch as u64), &self.device);
+        let mut dropout = random::stream("dropout", seed, epoch as u64, index as u64);
+        let mut pass = Pass::training(Some(&mut dropout)).as_ann(ann);
+
+        let step = Step::run(&mut self.net, input, &batch.labels, self.config.loss, &mut pass);
+        let Step { readout, loss, mut gradients } = step;
+        self.check_finite("loss", loss, index + 1)?;
+        let norms = optim::norms(&gradients);
+        // Voters whose potential is no number are silent: their loss stays finite.
+        self.check_finite("gradient's norm", norms.iter().sum(), index + 1)?;
+        self.add(batch, loss, mean_over_time(readout), &norms);
+        if self.config.clip_norm > 0.0 {
+            gradients = optim::clip(gradients, &norms, self.config.clip_norm);
+        }
+        let rate = self.config.schedule.rate(self.config.lr, epoch, self.config.epochs);
+        self.optimizer.step(&mut self.net, gradients, rate);
+        self.position.steps += 1;
+        Ok(())
+    }
+
+    fn add(&mut self, batch: &Batch, loss: f64, output: Tensor<2>, norms: &[f64]) {
+        let sums = &mut self.position.sums;
+        sums.samples += batch.labels.len();
+        sums.loss += loss * batch.labels.len() as f64;
+        sums.correct +=
+            batch.labels.iter().zip(answers(output)).filter(|(label, answer)| **label == *answer).count();
+        let mut modules = BTreeMap::<String, f64>::new();
+        for (parameter, norm) in self.net.parameters().into_iter().zip(norms) {
+            *modules.entry(parameter.module().to_string()).or_default() += norm * norm;
+        }
+        for (module, square) in modules {
+            *sums.gradient_norms.entry(module).or_default() += square.sqrt();
+        }
+    }
+
+    fn end_epoch(
+        &mut self,
+        validation: &Evaluation,
+        work: &Work,
+        warned: &mut BTreeMap<String, &'static str>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        let (epoch, ann) = (self.position.epoch, self.ann());
+        let sums = std::mem::take(&mut self.position.sums);
+        let steps = self.position.batch.max(1) as f64;
+        let samples = sums.samples.max(1) as f64;
+        let here = sums.samples.saturating_sub(work.before) as f64;
+        let record = EpochRecord {
+            epoch: epoch + 1,
+            ann,
+            learning_rate: self.config.schedule.rate(self.config.lr, epoch, self.config.epochs),
+            train_loss: sums.loss / samples,
+            train_accuracy: sums.correct as f64 / samples,
+            validation_loss: validation.loss,
+            validation_accuracy: validation.accuracy,
+            firing_rates: validation.firing_rates.clone(),
+            gradient_norms: sums.gradient_norms.into_iter().map(|(name, sum)| (name, sum / steps)).collect(),
+            samples_per_s: here / work.training.max(1e-9),
+            seconds: work.start.elapsed().as_secs_f64(),
+        };
+        for (module, &rate) in &record.firing_rates {
+            let Some(state) = out_of_order(rate) else { continue };
+            if warned.insert(module.clone(), state) != Some(state) {
+                let layer = self.net.plan().layer_of(module.strip_prefix("layers.").unwrap_or(module));
+                observer.warning(&format!("neuron layer {module} ({layer}), rate {rate:.4}, is {state}"));
+            }
+        }
+        let best = self.position.best.as_ref();
+        let better =
+            best.is_none_or(|best| (validation.accuracy, -validation.loss) > (best.accuracy, -best.loss));
+        self.folder.record(&record)?;
+        self.position.epoch += 1;
+        self.position.batch = 0;
+        // Epochs without neurons warm up; the model is chosen among those with.
+        if better && !ann {
+            self.position.best = Some(Best { epoch, accuracy: validation.accuracy, loss: validation.loss });
+            let Self { config, data, split, position, net, .. } = self;
+            Checkpoint::new(config, data, split, position, net, None).write(&self.folder.best())?;
+        }
+        self.checkpoint()?;
+        observer.epoch(&record);
+        Ok(())
+    }
+
+    /// Tests the best epoch and writes the summary.
+    fn finish(&mut self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
+        let path = self.folder.best();
+        let checkpoint = Checkpoint::read(&path)?;
+        checkpoint.header.check_fits(&path, &self.data)?;
+        let mut best = checkpoint.net(&path, &self.device)?;
+        let all = (0..self.data.test.len()).collect();
+        let loader = self.evaluation_loader(self.data.test.clone(), all)?;
+        let mut go_on = |samples| observer.evaluated(samples);
+        let Some(test) = evaluate(&mut best, &loader, &self.config, false, &mut go_on)? else {
+            return self.stopped();
+        };
+        let Some(chosen) = self.position.best.clone() else {
+            return Err(FileError::content(&self.folder.last(), "it knows of no best epoch").into());
+        };
+        let records = self.folder.records()?;
+        let summary = Summary {
+            dataset: self.config.dataset.clone(),
+            net: self.config.layers().to_string(),
+            method: self.config.method.to_string(),
+            time_steps: self.config.time_steps,
+            seed: self.config.seed,
+            parameters: self.net.plan().parameters(),
+            train_samples: self.split.train.len(),
+            validation_samples: self.split.validation.len(),
+            test_samples: test.samples,
+            split: self.split.checksum(),
+            epochs: self.position.epoch,
+            best_epoch: chosen.epoch + 1,
+            validation_accuracy: chosen.accuracy,
+            test_accuracy: test.accuracy,
+            test_loss: test.loss,
+            test_firing_rates: test.firing_rates,
+            train_seconds: records.iter().map(|record| record.seconds).sum(),
+            version: env!("CARGO_PKG_VERSION").to_string(),
+        };
+        self.folder.finish(&summary)?;
+        self.position.finished = true;
+        self.checkpoint()?;
+        Ok(Outcome::Finished(Box::new(summary)))
+    }
+}
+
+/// What is wrong with a layer whose neurons fire at this rate.
+fn out_of_order(rate: f64) -> Option<&'static str> {
+    match rate {
+        ..0.002 => Some("dead: its neurons hardly fire, and little error passes through it"),
+        0.9.. => Some("saturated: its neurons fire at nearly every step"),
+        _ => None,
+    }
+}
+
+/// The network of `config`, sized for `data`; an error if it cannot be trained in this machine's memory.
+fn plan(config: &TrainConfig, data: &DataSet) -> Result<Plan, TrainError> {
+    let plan = config.plan(data.shape, data.classes)?;
+    let batch = config.batch_size.min(data.train.len());
+    check_training(&plan, config.optimizer, batch, config.time_steps)?;
+    Ok(plan)
+}
+
+fn fresh_net(config: &TrainConfig, data: &DataSet, device: &Device) -> Result<Net, TrainError> {
+    Ok(config.build(plan(config, data)?, config.seed, device))
+}
+
+fn open(config: &TrainConfig) -> Result<DataSet, TrainError> {
+    Ok(synfire_data::open(&config.dataset, &Locations::new(config.data_dir.as_deref())?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::out_of_order;
+
+    #[test]
+    fn layers_that_hardly_or_always_fire_are_out_of_order() {
+        assert!([0.0, 0.0019].iter().all(|&rate| out_of_order(rate).unwrap().starts_with("dead")));
+        assert!([0.91, 1.0].iter().all(|&rate| out_of_order(rate).unwrap().starts_with("saturated")));
+        assert!([0.002, 0.3, 0.89].iter().all(|&rate| out_of_order(rate).is_none()));
+    }
+}
