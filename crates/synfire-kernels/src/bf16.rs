@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 use crate::isa::{Isa, multiversion};
 
+pub use half::bf16;
+
 /// What a convolution multiplies; sums are `f32` always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
@@ -61,32 +63,87 @@ pub fn rounded(x: f32) -> f32 {
     f32::from_bits(round(x))
 }
 
-#[inline(always)]
-pub(crate) fn pair(first: f32, second: f32) -> f32 {
-    f32::from_bits(round(first) >> 16 | round(second))
+/// How an activation lies in memory, [`f32`] or [`struct@bf16`]; arithmetic is done in `f32`.
+pub trait Element: sealed::Sealed + Copy + Default + Send + Sync + 'static {
+    /// The value.
+    fn widen(self) -> f32;
+    /// The nearest value that there is; see [`rounded`].
+    fn narrow(x: f32) -> Self;
+    /// Both as bf16, the first in the lower half of the bits.
+    #[doc(hidden)]
+    fn pair(first: Self, second: Self) -> f32;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for half::bf16 {}
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        self
+    }
+
+    #[inline(always)]
+    fn narrow(x: f32) -> Self {
+        x
+    }
+
+    #[inline(always)]
+    fn pair(first: Self, second: Self) -> f32 {
+        f32::from_bits(round(first) >> 16 | round(second))
+    }
+}
+
+impl Element for bf16 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        f32::from_bits(u32::from(self.to_bits()) << 16)
+    }
+
+    #[inline(always)]
+    fn narrow(x: f32) -> Self {
+        bf16::from_bits((round(x) >> 16) as u16)
+    }
+
+    #[inline(always)]
+    fn pair(first: Self, second: Self) -> f32 {
+        f32::from_bits(u32::from(first.to_bits()) | u32::from(second.to_bits()) << 16)
+    }
+}
+
+multiversion! {
+    /// Other elements of the same values, to the nearest.
+    pub(crate) fn convert<X: Element, Y: Element>(x: &[X], y: &mut [Y]) {
+        for (x, y) in x.iter().zip(y) {
+            *y = Y::narrow(x.widen());
+        }
+    }
 }
 
 multiversion! {
     /// Pairs of neighbours in a slice of even length.
-    pub(crate) fn pair_neighbours(x: &[f32], pairs: &mut [f32]) {
+    pub(crate) fn pair_neighbours<X: Element>(x: &[X], pairs: &mut [f32]) {
         for (x, to) in x.chunks_exact(2).zip(pairs) {
-            *to = pair(x[0], x[1]);
+            *to = X::pair(x[0], x[1]);
         }
     }
 }
 
 /// Pairs of values from two slices, of which the second may be absent: zeros.
-pub(crate) fn pair_partners(isa: Isa, first: &[f32], second: Option<&[f32]>, pairs: &mut [f32]) {
+pub(crate) fn pair_partners<X: Element>(isa: Isa, first: &[X], second: Option<&[X]>, pairs: &mut [f32]) {
     match second {
         Some(second) => partners(isa, first, second, pairs),
-        None => first.iter().zip(pairs).for_each(|(x, to)| *to = pair(*x, 0.0)),
+        None => first.iter().zip(pairs).for_each(|(x, to)| *to = X::pair(*x, X::default())),
     }
 }
 
 multiversion! {
-    fn partners(first: &[f32], second: &[f32], pairs: &mut [f32]) {
+    fn partners<X: Element>(first: &[X], second: &[X], pairs: &mut [f32]) {
         for ((first, second), to) in first.iter().zip(second).zip(pairs) {
-            *to = pair(*first, *second);
+            *to = X::pair(*first, *second);
         }
     }
 }
@@ -119,7 +176,8 @@ mod tests {
 
     #[test]
     fn a_pair_has_its_first_value_in_the_lower_half() {
-        assert_eq!(pair(1.0, -2.0).to_bits(), 0xc000_3f80);
+        assert_eq!(f32::pair(1.0, -2.0).to_bits(), 0xc000_3f80);
+        assert_eq!(bf16::pair(bf16::narrow(1.0), bf16::narrow(-2.0)).to_bits(), 0xc000_3f80);
     }
 
     #[test]

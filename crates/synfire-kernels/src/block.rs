@@ -13,6 +13,7 @@ use std::cell::RefCell;
 use rayon::prelude::*;
 
 use crate::aligned::Aligned;
+use crate::bf16::Element;
 use crate::disjoint::Disjoint;
 use crate::isa::{Isa, multiversion};
 use crate::neuron::{Lif, error_step};
@@ -135,13 +136,13 @@ thread_local! {
 ///
 /// # Panics
 /// Where lengths do not fit the shape.
-pub fn block(
+pub fn block<E: Element>(
     isa: Isa,
     shape: &BlockShape,
     lif: &Lif,
     norm: &Normalisation,
-    z: &[f32],
-    output: &mut [f32],
+    z: &[E],
+    output: &mut [E],
 ) -> u64 {
     shape.check(z.len(), output.len());
     norm.check(&shape.norm());
@@ -150,7 +151,9 @@ pub fn block(
     let go_through = |strip: &Strip| {
         SCRATCH.with_borrow_mut(|scratch| {
             let neurons = strip.neurons();
-            let (v, spikes) = scratch.at_least(2 * neurons).split_at_mut(neurons);
+            let scratch = scratch.at_least(2 * neurons + strip.channels.len());
+            let (v, rest) = scratch.split_at_mut(neurons);
+            let (spikes, sums) = rest.split_at_mut(neurons);
             v.fill(0.0);
             let mut fired = 0;
             for t in 0..shape.steps {
@@ -163,7 +166,8 @@ pub fn block(
                     let out = strip.output(shape, t, window);
                     // SAFETY: strips have no windows and channels in common.
                     let out = unsafe { output.part(out.start, out.len()) };
-                    pool(isa, shape.pool, &spikes[window * shape.side() * out.len()..], strip.row(), out);
+                    let spikes = &spikes[window * shape.side() * out.len()..];
+                    pool(isa, shape.pool, spikes, strip.row(), sums, out);
                 }
             }
             fired
@@ -183,14 +187,14 @@ pub fn block(
 /// # Panics
 /// Where lengths do not fit the shape.
 #[expect(clippy::too_many_arguments, reason = "the slices of the formula, each by its name")]
-pub fn block_backward(
+pub fn block_backward<E: Element>(
     isa: Isa,
     shape: &BlockShape,
     lif: &Lif,
     norm: &Normalisation,
-    z: &[f32],
-    grad_output: &[f32],
-    grad_z: &mut [f32],
+    z: &[E],
+    grad_output: &[E],
+    grad_z: &mut [E],
     grad_gamma: &mut [f32],
     grad_beta: &mut [f32],
 ) {
@@ -216,18 +220,18 @@ pub fn block_backward(
 }
 
 /// The way back through the neurons, to the errors of what the batch norm gave them.
-struct Back<'a> {
+struct Back<'a, E> {
     isa: Isa,
     shape: &'a BlockShape,
     lif: &'a Lif,
     norm: &'a Normalisation<'a>,
     scales: &'a [f32],
-    z: &'a [f32],
-    grad_output: &'a [f32],
-    errors: Disjoint<'a, f32>,
+    z: &'a [E],
+    grad_output: &'a [E],
+    errors: Disjoint<'a, E>,
 }
 
-impl Back<'_> {
+impl<E: Element> Back<'_, E> {
     /// Writes the task's errors `g` and returns the sums over them, `[statistics][2][the task's channels]`.
     fn task(&self, task: &Task) -> Vec<f64> {
         let mut sums = vec![0.0; self.shape.norm().steps * 2 * task.channels.len()];
@@ -238,7 +242,7 @@ impl Back<'_> {
                 // Spikes that nobody sees have no error.
                 for run in (0..self.shape.steps_present()).flat_map(|t| strip.runs(self.shape, t)) {
                     // SAFETY: strips have no pixels and channels in common.
-                    unsafe { self.errors.part(run.input.start, run.input.len()) }.fill(0.0);
+                    unsafe { self.errors.part(run.input.start, run.input.len()) }.fill(E::default());
                 }
             }
         }
@@ -318,11 +322,11 @@ fn current(relu: bool, z: f32, mean: f32, scale: f32, beta: f32) -> f32 {
 multiversion! {
     /// A time step of neurons with channels `[…][C]`: `v` is the potential after the last step's reset, then after
     /// this one's.
-    fn fire(
+    fn fire<E: Element>(
         normal: Normal,
         decay: f32,
         least: f32,
-        z: &[f32],
+        z: &[E],
         v: &mut [f32],
         spikes: &mut [f32],
         count: &mut u64,
@@ -333,7 +337,7 @@ multiversion! {
         for ((z, v), spikes) in pixels {
             let mut fired_here = 0u32;
             for i in 0..c {
-                let m = decay * v[i] + current(relu, z[i], mean[i], scale[i], beta[i]);
+                let m = decay * v[i] + current(relu, z[i].widen(), mean[i], scale[i], beta[i]);
                 let fired = m >= least;
                 spikes[i] = if fired { 1.0 } else { 0.0 };
                 v[i] = if fired { 0.0 } else { m };
@@ -346,13 +350,13 @@ multiversion! {
 
 multiversion! {
     /// As `fire`, for the potentials before reset alone.
-    fn charge(normal: Normal, decay: f32, least: f32, z: &[f32], v: &mut [f32], membrane: &mut [f32]) {
+    fn charge<E: Element>(normal: Normal, decay: f32, least: f32, z: &[E], v: &mut [f32], membrane: &mut [f32]) {
         let c = normal.mean.len();
         let (mean, scale, beta, relu) = (normal.mean, &normal.scale[..c], &normal.beta[..c], normal.relu);
         let pixels = z.chunks_exact(c).zip(v.chunks_exact_mut(c)).zip(membrane.chunks_exact_mut(c));
         for ((z, v), membrane) in pixels {
             for i in 0..c {
-                let m = decay * v[i] + current(relu, z[i], mean[i], scale[i], beta[i]);
+                let m = decay * v[i] + current(relu, z[i].widen(), mean[i], scale[i], beta[i]);
                 membrane[i] = m;
                 v[i] = if m >= least { 0.0 } else { m };
             }
@@ -362,32 +366,33 @@ multiversion! {
 
 multiversion! {
     /// One window of spikes; its rows are `row` values apart.
-    fn pool(kind: Pool, spikes: &[f32], row: usize, out: &mut [f32]) {
+    fn pool<E: Element>(kind: Pool, spikes: &[f32], row: usize, sums: &mut [f32], out: &mut [E]) {
         let (c, side) = (out.len(), kind.side());
-        out.fill(0.0);
+        let sums = &mut sums[..c];
+        sums.fill(0.0);
         for y in 0..side {
             for spikes in spikes[y * row..][..side * c].chunks_exact(c) {
                 for i in 0..c {
-                    let (sum, largest) = (out[i] + spikes[i], if spikes[i] > out[i] { spikes[i] } else { out[i] });
-                    out[i] = if let Pool::Average(_) = kind { sum } else { largest };
+                    let (sum, largest) = (sums[i] + spikes[i], if spikes[i] > sums[i] { spikes[i] } else { sums[i] });
+                    sums[i] = if let Pool::Average(_) = kind { sum } else { largest };
                 }
             }
         }
-        if let Pool::Average(_) = kind {
-            let area = (side * side) as f32;
-            out.iter_mut().for_each(|x| *x /= area);
+        let area = if let Pool::Average(side) = kind { (side * side) as f32 } else { 1.0 };
+        for i in 0..c {
+            out[i] = E::narrow(sums[i] / area);
         }
     }
 }
 
 multiversion! {
     /// The errors of one window's spikes. The maximum's goes to the first neuron that fired, or to the first.
-    fn unpool(
+    fn unpool<E: Element>(
         kind: Pool,
         least: f32,
         membrane: &[f32],
         row: usize,
-        grad: &[f32],
+        grad: &[E],
         taken: &mut [f32],
         grads: &mut [f32],
     ) {
@@ -401,19 +406,19 @@ multiversion! {
                 if let Pool::Max(_) = kind {
                     for i in 0..c {
                         let first = membrane[i] >= least && taken[i] == 0.0;
-                        to[i] = if first { grad[i] } else { 0.0 };
+                        to[i] = if first { grad[i].widen() } else { 0.0 };
                         taken[i] = if first { 1.0 } else { taken[i] };
                     }
                 } else {
                     for i in 0..c {
-                        to[i] = grad[i] / area;
+                        to[i] = grad[i].widen() / area;
                     }
                 }
             }
         }
         if let Pool::Max(_) = kind {
             for i in 0..c {
-                grads[i] = if taken[i] == 0.0 { grad[i] } else { grads[i] };
+                grads[i] = if taken[i] == 0.0 { grad[i].widen() } else { grads[i] };
             }
         }
     }
@@ -421,17 +426,18 @@ multiversion! {
 
 multiversion! {
     /// Errors behind the ReLU to those before it, and their sums per channel with and without `z − mean`.
-    fn pass(normal: Normal, z: &[f32], error: &[f32], to: &mut [f32], g: &mut [f32], gx: &mut [f32]) {
+    fn pass<E: Element>(normal: Normal, z: &[E], error: &[f32], to: &mut [E], g: &mut [f32], gx: &mut [f32]) {
         let c = normal.mean.len();
         let (mean, scale, beta, relu) = (normal.mean, &normal.scale[..c], &normal.beta[..c], normal.relu);
         let (g, gx) = (&mut g[..c], &mut gx[..c]);
         for ((z, error), to) in z.chunks_exact(c).zip(error.chunks_exact(c)).zip(to.chunks_exact_mut(c)) {
             for i in 0..c {
-                let y = normalise(z[i], mean[i], scale[i], beta[i]);
+                let z = z[i].widen();
+                let y = normalise(z, mean[i], scale[i], beta[i]);
                 let e = after_relu(relu, y, error[i]);
-                to[i] = e;
+                to[i] = E::narrow(e);
                 g[i] += e;
-                gx[i] += e * (z[i] - mean[i]);
+                gx[i] += e * (z - mean[i]);
             }
         }
     }

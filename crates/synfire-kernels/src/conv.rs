@@ -15,7 +15,7 @@ mod weight;
 
 use rayon::prelude::*;
 
-use crate::bf16::Precision;
+use crate::bf16::{Element, Precision, convert};
 use crate::isa::{Isa, multiversion};
 use crate::rows;
 
@@ -188,13 +188,13 @@ impl ConvShape {
 ///
 /// # Panics
 /// Where lengths do not fit the shape, or the shape is none.
-pub fn conv2d(
+pub fn conv2d<X: Element, Y: Element>(
     isa: Isa,
     shape: &ConvShape,
-    input: &[f32],
+    input: &[X],
     weight: &[f32],
     bias: Option<&[f32]>,
-    output: &mut [f32],
+    output: &mut [Y],
 ) {
     shape.check(input.len(), weight.len(), output.len());
     if let Some(bias) = bias {
@@ -205,8 +205,8 @@ pub fn conv2d(
     }
     if weight.is_empty() {
         output.chunks_exact_mut(shape.out_channels).for_each(|row| match bias {
-            Some(bias) => row.copy_from_slice(bias),
-            None => row.fill(0.0),
+            Some(bias) => convert(isa, bias, row),
+            None => row.fill(Y::default()),
         });
         return;
     }
@@ -234,16 +234,16 @@ pub fn conv2d(
 ///
 /// # Panics
 /// Where lengths do not fit the shape, or the shape is none.
-pub fn conv2d_input_grad(
+pub fn conv2d_input_grad<Y: Element, X: Element>(
     isa: Isa,
     shape: &ConvShape,
-    grad_output: &[f32],
+    grad_output: &[Y],
     weight: &[f32],
-    grad_input: &mut [f32],
+    grad_input: &mut [X],
 ) {
     shape.check(grad_input.len(), weight.len(), grad_output.len());
     if grad_output.is_empty() || grad_input.is_empty() {
-        grad_input.fill(0.0);
+        grad_input.fill(X::default());
         return;
     }
     let channels = shape.in_channels / shape.groups;
@@ -270,11 +270,11 @@ pub fn conv2d_input_grad(
 ///
 /// # Panics
 /// Where lengths do not fit the shape, or the shape is none.
-pub fn conv2d_weight_grad(
+pub fn conv2d_weight_grad<X: Element, Y: Element>(
     isa: Isa,
     shape: &ConvShape,
-    input: &[f32],
-    grad_output: &[f32],
+    input: &[X],
+    grad_output: &[Y],
     grad_weight: &mut [f32],
 ) {
     shape.check(input.len(), grad_weight.len(), grad_output.len());

@@ -9,8 +9,7 @@ pub(crate) struct Disjoint<'a, T> {
     slice: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: as for `&mut [T]`; that no two threads use the same part is promised to `Disjoint::part` and
-// `Disjoint::as_ptr`'s users.
+// SAFETY: as for `&mut [T]`; that no two threads use the same part is promised to `Disjoint::part`.
 unsafe impl<T: Send> Send for Disjoint<'_, T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Disjoint<'_, T> {}
@@ -29,14 +28,5 @@ impl<'a, T> Disjoint<'a, T> {
         assert!(start <= self.len && len <= self.len - start, "part {start}+{len} of {} elements", self.len);
         // SAFETY: the range was checked above, and the caller promises that it is not in use elsewhere.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
-    }
-
-    /// The first of [`Self::len`] elements.
-    pub(crate) fn as_ptr(&self) -> *mut T {
-        self.start
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.len
     }
 }

@@ -168,22 +168,24 @@ impl std::error::Error for IsaError {}
 ///
 /// The loops neither fuse nor reorder floating-point operations: every instruction set gives the same bits.
 macro_rules! multiversion {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident$(<$($E:ident: $bound:path),*>)?(
+        $($arg:ident: $ty:ty),* $(,)?
+    ) $body:block) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments, reason = "an inner loop takes its slices one by one")]
-        $vis fn $name(isa: $crate::isa::Isa, $($arg: $ty),*) {
+        $vis fn $name$(<$($E: $bound),*>)?(isa: $crate::isa::Isa, $($arg: $ty),*) {
             #[inline(always)]
-            fn portable($($arg: $ty),*) $body
+            fn portable$(<$($E: $bound),*>)?($($arg: $ty),*) $body
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
-            fn avx2($($arg: $ty),*) {
+            fn avx2$(<$($E: $bound),*>)?($($arg: $ty),*) {
                 portable($($arg),*)
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
-            fn avx512($($arg: $ty),*) {
+            fn avx512$(<$($E: $bound),*>)?($($arg: $ty),*) {
                 portable($($arg),*)
             }
 

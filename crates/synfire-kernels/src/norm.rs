@@ -17,6 +17,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::bf16::Element;
 use crate::disjoint::Disjoint;
 use crate::isa::{Isa, multiversion};
 use crate::rows;
@@ -239,13 +240,13 @@ pub fn batch_norm_backward(
 /// From the errors `g` behind the batch norm in `grad_x`, and their sums `Σ g` and `Σ g·(x − mean)`
 /// `[steps][2][channels]`, to those of its input, in place, and of its parameters.
 #[expect(clippy::too_many_arguments, reason = "the slices of the formula, each by its name")]
-pub(crate) fn finish_backward(
+pub(crate) fn finish_backward<E: Element>(
     isa: Isa,
     shape: &NormShape,
     norm: &Normalisation,
-    x: &[f32],
+    x: &[E],
     sums: &[f64],
-    grad_x: &mut [f32],
+    grad_x: &mut [E],
     grad_gamma: &mut [f32],
     grad_beta: &mut [f32],
 ) {
@@ -275,7 +276,11 @@ pub(crate) fn finish_backward(
 }
 
 /// Calls `f(step, values, part)` for every block of rows, with the part of `all` that its values are.
-fn each_block(shape: &NormShape, all: &mut [f32], f: impl Fn(usize, Range<usize>, &mut [f32]) + Sync) {
+fn each_block<E: Element>(
+    shape: &NormShape,
+    all: &mut [E],
+    f: impl Fn(usize, Range<usize>, &mut [E]) + Sync,
+) {
     if all.is_empty() {
         return;
     }
@@ -297,7 +302,7 @@ fn each_block(shape: &NormShape, all: &mut [f32], f: impl Fn(usize, Range<usize>
 ///
 /// # Panics
 /// Where lengths do not fit the shape.
-pub fn statistics(isa: Isa, shape: &NormShape, x: &[f32], mean: &mut [f32], var: &mut [f32]) {
+pub fn statistics<E: Element>(isa: Isa, shape: &NormShape, x: &[E], mean: &mut [f32], var: &mut [f32]) {
     shape.check(&[("x", x.len())], &[("mean", mean.len()), ("var", var.len())], &[]);
     if x.is_empty() {
         mean.fill(0.0);
@@ -305,17 +310,19 @@ pub fn statistics(isa: Isa, shape: &NormShape, x: &[f32], mean: &mut [f32], var:
         return;
     }
     let c = shape.channels;
+    let firsts = (0..shape.steps).flat_map(|step| &x[step * shape.step()..][..c]);
+    let shift: Vec<f32> = firsts.map(|x| x.widen()).collect();
     let mut partial = vec![0.0; shape.steps * shape.blocks() * 2 * c];
     partial.par_chunks_mut(2 * c).enumerate().for_each(|(i, sums)| {
         let (step, values) = shape.block(i);
         let (sum, square) = sums.split_at_mut(c);
-        moments(isa, &x[step * shape.step()..][..c], &x[values], sum, square);
+        moments(isa, &shift[step * c..][..c], &x[values], sum, square);
     });
     for (step, of_step) in merge(shape, &partial).chunks_exact(2 * c).enumerate() {
         for channel in 0..c {
             let shifted = of_step[channel] / shape.rows as f64;
             let square = of_step[c + channel] / shape.rows as f64;
-            mean[step * c + channel] = (f64::from(x[step * shape.step() + channel]) + shifted) as f32;
+            mean[step * c + channel] = (f64::from(shift[step * c + channel]) + shifted) as f32;
             // `max` would turn NaN into 0 and hide it.
             let variance = square - shifted * shifted;
             var[step * c + channel] = if variance < 0.0 { 0.0 } else { variance as f32 };
@@ -345,14 +352,14 @@ const LANES: usize = 64;
 
 multiversion! {
     /// Sums of the differences from `shift`, and of their squares, per channel.
-    fn moments(shift: &[f32], x: &[f32], sum: &mut [f64], square: &mut [f64]) {
+    fn moments<E: Element>(shift: &[f32], x: &[E], sum: &mut [f64], square: &mut [f64]) {
         let c = shift.len();
         for rows in x.chunks(SHORT * c) {
             for from in (0..c).step_by(LANES) {
                 let (mut short, mut short_square) = ([0.0f32; LANES], [0.0f32; LANES]);
-                let mut add = |row: &[f32], shift: &[f32]| {
+                let mut add = |row: &[E], shift: &[f32]| {
                     for i in 0..row.len().min(LANES) {
-                        let d = row[i] - shift[i];
+                        let d = row[i].widen() - shift[i];
                         short[i] += d;
                         short_square[i] += d * d;
                     }
@@ -419,13 +426,14 @@ multiversion! {
 
 multiversion! {
     /// `g` to the error of `x`.
-    fn centre(normal: Normal, x: &[f32], a: &[f32], b: &[f32], g: &mut [f32]) {
+    fn centre<E: Element>(normal: Normal, x: &[E], a: &[f32], b: &[f32], g: &mut [E]) {
         let c = normal.mean.len();
         let (mean, scale) = (normal.mean, &normal.scale[..c]);
         let (a, b) = (&a[..c], &b[..c]);
         for (x, g) in x.chunks_exact(c).zip(g.chunks_exact_mut(c)) {
             for i in 0..c {
-                g[i] = scale[i] * (g[i] - a[i] - (x[i] - mean[i]) * b[i]);
+                let error = g[i].widen() - a[i] - (x[i].widen() - mean[i]) * b[i];
+                g[i] = E::narrow(scale[i] * error);
             }
         }
     }

@@ -6,19 +6,13 @@ macro_rules! delegate_to_vectors {
     ($to:ty) => {
         delegate_to_vectors! { $to:
             zero(); splat(from: *const f32); load(from: *const f32); add(a: Self::V, b: Self::V);
-            first(pairs: Self::V); second(pairs: Self::V); load_part(from: *const f32, n: usize);
+            first(pairs: Self::V); second(pairs: Self::V);
         }
 
         #[inline(always)]
         unsafe fn store(to: *mut f32, v: Self::V) {
             // SAFETY: the caller's promises.
             unsafe { <$to>::store(to, v) }
-        }
-
-        #[inline(always)]
-        unsafe fn store_part(to: *mut f32, v: Self::V, n: usize) {
-            // SAFETY: the caller's promises.
-            unsafe { <$to>::store_part(to, v, n) }
         }
     };
     ($to:ty: $($name:ident($($arg:ident: $ty:ty),*);)*) => {$(
@@ -81,28 +75,6 @@ pub(crate) trait Simd: Copy {
     unsafe fn first(pairs: Self::V) -> Self::V;
     /// The second value of each lane's pair.
     unsafe fn second(pairs: Self::V) -> Self::V;
-
-    /// Reads the first `n < LANES` values; the other lanes are 0.
-    #[inline(always)]
-    unsafe fn load_part(from: *const f32, n: usize) -> Self::V {
-        let mut lanes = [0.0; 16];
-        // SAFETY: the caller vouches for `n` values at `from` and for the instruction set; `LANES` is at most 16.
-        unsafe {
-            std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), n);
-            Self::load(lanes.as_ptr())
-        }
-    }
-
-    /// Writes the first `n < LANES` values.
-    #[inline(always)]
-    unsafe fn store_part(to: *mut f32, v: Self::V, n: usize) {
-        let mut lanes = [0.0; 16];
-        // SAFETY: the caller vouches for `n` values at `to` and for the instruction set; `LANES` is at most 16.
-        unsafe {
-            Self::store(lanes.as_mut_ptr(), v);
-            std::ptr::copy_nonoverlapping(lanes.as_ptr(), to, n);
-        }
-    }
 }
 
 /// Defines `unsafe fn $name(isa, precision, …)` that runs `$generic::<S>(…)` compiled for the instruction set of `isa`.

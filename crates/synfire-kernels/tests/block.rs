@@ -5,6 +5,7 @@ mod common;
 use common::{assert_close, random, unwritten, wide};
 use proptest::prelude::*;
 use rayon::ThreadPoolBuilder;
+use synfire_kernels::bf16::{Element, bf16};
 use synfire_kernels::block::{BlockShape, Pool, block, block_backward};
 use synfire_kernels::isa::Isa;
 use synfire_kernels::neuron::{Lif, Method, lif, lif_backward};
@@ -47,18 +48,22 @@ impl Case {
         }
     }
 
-    fn fused(&self, isa: Isa) -> Given {
-        let Self { shape, lif, relu, z, gamma, beta, grad } = self;
+    /// The block in memory of `E`.
+    fn fused<E: Element>(&self, isa: Isa) -> Given {
+        let Self { shape, lif, relu, gamma, beta, .. } = self;
+        let elements = |values: &[f32]| values.iter().map(|x| E::narrow(*x)).collect::<Vec<E>>();
+        let values = |elements: Vec<E>| elements.iter().map(|x| x.widen()).collect::<Vec<f32>>();
+        let (z, grad) = (&elements(&self.z), &elements(&self.grad));
         let norm_shape = shape.norm();
         let (mut mean, mut var) = (unwritten(norm_shape.statistics()), unwritten(norm_shape.statistics()));
         statistics(isa, &norm_shape, z, &mut mean, &mut var);
         let norm = Normalisation { mean: &mean, var: &var, gamma, beta, eps: EPS, relu: *relu };
-        let mut output = unwritten(grad.len());
+        let mut output = elements(&unwritten(grad.len()));
         let fired = block(isa, shape, lif, &norm, z, &mut output);
-        let (mut grad_z, c) = (unwritten(z.len()), shape.channels);
+        let (mut grad_z, c) = (elements(&unwritten(z.len())), shape.channels);
         let (mut grad_gamma, mut grad_beta) = (unwritten(c), unwritten(c));
         block_backward(isa, shape, lif, &norm, z, grad, &mut grad_z, &mut grad_gamma, &mut grad_beta);
-        Given { fired, output, grad_z, grad_gamma, grad_beta }
+        Given { fired, output: values(output), grad_z: values(grad_z), grad_gamma, grad_beta }
     }
 
     fn in_parts(&self, isa: Isa) -> Given {
@@ -114,7 +119,7 @@ impl Case {
     #[track_caller]
     fn check(&self) {
         for isa in Isa::available() {
-            let (fused, parts) = (self.fused(isa), self.in_parts(isa));
+            let (fused, parts) = (self.fused::<f32>(isa), self.in_parts(isa));
             let what = |name: &str| {
                 format!("{name} of {:?}, {:?}, relu {}, on {isa}", self.shape, self.lif, self.relu)
             };
@@ -128,6 +133,20 @@ impl Case {
                 let largest = expected.iter().fold(1e-3, |largest: f32, x| largest.max(x.abs()));
                 assert_close(&what(name), found, &wide(expected), 2e-6 * f64::from(largest));
             }
+        }
+    }
+
+    /// In memory of bf16 the same is computed; the errors are rounded before and after they are centred.
+    #[track_caller]
+    fn check_bf16(mut self) {
+        for values in [&mut self.z, &mut self.grad] {
+            values.iter_mut().for_each(|x| *x = bf16::narrow(*x).widen());
+        }
+        for isa in Isa::available() {
+            let (narrow, full) = (self.fused::<bf16>(isa), self.fused::<f32>(isa));
+            let largest = full.grad_z.iter().fold(1e-3, |largest: f32, x| largest.max(x.abs()));
+            assert_close("grad_z", &narrow.grad_z, &wide(&full.grad_z), 2.0 * f64::from(largest) / 256.0);
+            assert_eq!(Given { grad_z: Vec::new(), ..narrow }, Given { grad_z: Vec::new(), ..full }, "{isa}");
         }
     }
 }
@@ -152,7 +171,12 @@ fn every_method_pooling_and_kind_of_input() {
                 [(false, false, true), (false, true, false), (true, false, true), (true, true, false)]
             {
                 let shape = BlockShape { pool, constant, joint, ..SHAPE };
-                Case::new(shape, Lif { method, ..Lif::default() }, relu, 1).check();
+                let case = Case::new(shape, Lif { method, ..Lif::default() }, relu, 1);
+                case.check();
+                // Of windows of 3 x 3, averages are rounded.
+                if pool != Pool::Average(3) {
+                    case.check_bf16();
+                }
             }
         }
     }
@@ -185,7 +209,8 @@ fn nothing_to_do() {
 #[test]
 #[should_panic(expected = "larger than the frame")]
 fn windows_that_do_not_fit_are_refused() {
-    Case::new(BlockShape { pool: Pool::Max(6), ..SHAPE }, Lif::default(), true, 2).fused(Isa::PORTABLE);
+    Case::new(BlockShape { pool: Pool::Max(6), ..SHAPE }, Lif::default(), true, 2)
+        .fused::<f32>(Isa::PORTABLE);
 }
 
 #[test]
@@ -195,7 +220,7 @@ fn the_number_of_threads_changes_no_bit() {
     for isa in Isa::available() {
         let on = |threads| {
             let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| case.fused(isa))
+            pool.install(|| case.fused::<f32>(isa))
         };
         let one = on(1);
         assert_eq!(on(2), one);
@@ -207,7 +232,7 @@ fn the_number_of_threads_changes_no_bit() {
 fn not_a_number_is_not_hidden() {
     let mut case = Case::new(BlockShape { pool: Pool::None, ..SHAPE }, Lif::default(), true, 5);
     case.z[17] = f32::NAN;
-    let given = case.fused(Isa::detect());
+    let given = case.fused::<f32>(Isa::detect());
     assert!(given.grad_gamma.iter().any(|x| x.is_nan()));
 }
 
@@ -226,6 +251,8 @@ proptest! {
     ) {
         prop_assume!(pool.side() <= height.min(width));
         let shape = BlockShape { steps, batch, height, width, channels, constant, joint, pool };
-        Case::new(shape, Lif { method, threshold, decay, alpha }, relu, seed).check();
+        let case = Case::new(shape, Lif { method, threshold, decay, alpha }, relu, seed);
+        case.check();
+        case.check_bf16();
     }
 }

@@ -4,7 +4,7 @@ mod common;
 
 use common::{agree, magnitudes, random, unwritten, wide};
 use proptest::prelude::*;
-use synfire_kernels::bf16::{Precision, rounded};
+use synfire_kernels::bf16::{Element, Precision, bf16, rounded};
 use synfire_kernels::conv::{ConvShape, bias_grad, conv2d, conv2d_input_grad, conv2d_weight_grad};
 use synfire_kernels::isa::Isa;
 use synfire_kernels::linear::{linear, linear_input_grad, linear_weight_grad};
@@ -85,7 +85,25 @@ fn check_precision(shape: ConvShape) {
         let mut grad_weight = unwritten(weight.len());
         conv2d_weight_grad(isa, &shape, &input, &grad, &mut grad_weight);
         of_weight.check(("conv2d_weight_grad", shape), isa, &grad_weight);
+
+        // In bf16, memory of bf16 changes what is written, and nothing else.
+        if shape.precision == Precision::Bf16 {
+            let [input, grad] = [&input, &grad].map(|values| narrow(values));
+            let mut narrow_y = narrow(&unwritten(y.len()));
+            conv2d(isa, &shape, &input, &weight, Some(&bias), &mut narrow_y);
+            assert_eq!(narrow_y, narrow(&y), "conv2d of {shape:?} on {isa}");
+            let mut narrow_grad = narrow(&unwritten(grad_input.len()));
+            conv2d_input_grad(isa, &shape, &grad, &weight, &mut narrow_grad);
+            assert_eq!(narrow_grad, narrow(&grad_input), "conv2d_input_grad of {shape:?} on {isa}");
+            let mut same = unwritten(grad_weight.len());
+            conv2d_weight_grad(isa, &shape, &input, &grad, &mut same);
+            assert_eq!(same, grad_weight, "conv2d_weight_grad of {shape:?} on {isa}");
+        }
     }
+}
+
+fn narrow(values: &[f32]) -> Vec<bf16> {
+    values.iter().map(|x| bf16::narrow(*x)).collect()
 }
 
 const SMALL: ConvShape = ConvShape {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::aligned::Aligned;
-use crate::bf16::Precision;
+use crate::bf16::{Element, Precision, convert};
 use crate::disjoint::Disjoint;
 use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
@@ -22,22 +22,22 @@ const DEPTH: usize = 1536;
 const TASKS: usize = 16;
 
 thread_local! {
-    static SCRATCH: RefCell<Aligned> = RefCell::default();
+    static SCRATCH: RefCell<(Aligned, Aligned)> = RefCell::default();
 }
 
 /// Computes `output[pixel, n] = bias[n] + Σ_k source[pixel, k]·weight[n, k]` for every group. `channels` are the output
 /// channels of one group.
 #[expect(clippy::too_many_arguments, reason = "the slices of the formula, each by its name")]
-pub(super) fn product(
+pub(super) fn product<X: Element, Y: Element>(
     isa: Isa,
     precision: Precision,
     layout: Layout,
     order: Order,
     channels: usize,
-    source: &[f32],
+    source: &[X],
     weight: &[f32],
     bias: Option<&[f32]>,
-    output: &mut [f32],
+    output: &mut [Y],
 ) {
     let elements = match precision {
         Precision::F32 => Elements::Values,
@@ -57,34 +57,35 @@ pub(super) fn product(
         let (unit, part) = (i / parts, i % parts);
         let (unit, group) = (gather.unit(unit / order.groups), unit % order.groups);
         let first_pixel = gather.first_pixel(unit);
-        assert!((first_pixel + gather.pixels(unit)) * order.groups * channels <= output.len());
-        SCRATCH.with_borrow_mut(|scratch| {
+        SCRATCH.with_borrow_mut(|(scratch, sums)| {
             let scratch = scratch.at_least(gather.scratch_len());
             gather.fill(isa, unit, group, source, scratch);
             for i in part * cut.len() / parts..(part + 1) * cut.len() / parts {
                 let panel = cut.panel(i);
                 let first = group * cut.width() + panel.first;
                 let mut weights = &weights.as_slice()[first * depth..];
+                let sums = sums.at_least(gather.pixels(unit) * panel.width);
                 for (i, runs) in blocks.iter().enumerate() {
                     let depth = runs.iter().map(|run| run.len()).sum::<usize>();
                     let (these, rest) = weights.split_at(depth * panel.width);
                     weights = rest;
-                    let pixels = Pixels {
+                    let mut pixels = Pixels {
                         scratch,
                         bases: gather.bases(unit),
                         runs,
                         weights: these,
                         vectors: panel.vectors,
-                        channels: panel.channels,
                         bias: (i == 0).then(|| &bias.as_slice()[first..]),
-                        output: output
-                            .as_ptr()
-                            .wrapping_add((first_pixel * order.groups + group) * channels + panel.first),
-                        output_stride: order.groups * channels,
+                        sums,
                     };
-                    // SAFETY: the assertion above: all pixels of the unit lie in `output`. No other task has the
-                    // same unit, group and panel.
-                    unsafe { run(isa, precision, &pixels) }
+                    // SAFETY: nothing but the instruction set, which `run` sees to.
+                    unsafe { run(isa, precision, &mut pixels) }
+                }
+                for (sums, pixel) in sums.chunks_exact(panel.width).zip(first_pixel..) {
+                    let from = (pixel * order.groups + group) * channels + panel.first;
+                    // SAFETY: no other task has the same unit, group and panel.
+                    let to = unsafe { output.part(from, panel.channels) };
+                    convert(isa, sums, to);
                 }
             }
         });
@@ -93,12 +94,12 @@ pub(super) fn product(
 }
 
 per_isa! {
-    unsafe fn run(pixels: &Pixels) = run_generic;
+    unsafe fn run(pixels: &mut Pixels) = run_generic;
 }
 
 #[inline(always)]
-unsafe fn run_generic<S: Simd>(pixels: &Pixels) {
-    // SAFETY: the caller's promises.
+unsafe fn run_generic<S: Simd>(pixels: &mut Pixels) {
+    // SAFETY: the caller's promise.
     unsafe { pixels.run::<S>() }
 }
 

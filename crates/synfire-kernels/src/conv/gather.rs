@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use crate::bf16::{pair, pair_neighbours, pair_partners};
+use crate::bf16::{Element, convert, pair_neighbours, pair_partners};
 use crate::isa::Isa;
 
 /// About how many values the scratch of a unit may have: 256 KiB, a part of the second cache.
@@ -187,7 +187,14 @@ impl Gather {
     }
 
     /// Copies the source of a unit, `group`'s channels of it, and the zeros around.
-    pub(super) fn fill(&self, isa: Isa, unit: Unit, group: usize, source: &[f32], scratch: &mut [f32]) {
+    pub(super) fn fill<X: Element>(
+        &self,
+        isa: Isa,
+        unit: Unit,
+        group: usize,
+        source: &[X],
+        scratch: &mut [f32],
+    ) {
         let Layout { frames, source: [height, width], channels, stride, before, dilation, .. } = self.layout;
         let (band, step) = (self.band(unit.rows), self.layout.frames_per_element());
         let rows = scratch.chunks_exact_mut(self.width * self.layout.width());
@@ -206,7 +213,14 @@ impl Gather {
     }
 
     /// One row of the scratch from one of the source, and from its partner in the next frame where frames are paired.
-    fn fill_row(&self, isa: Isa, group: usize, from: &[f32], partner: Option<&[f32]>, to: &mut [f32]) {
+    fn fill_row<X: Element>(
+        &self,
+        isa: Isa,
+        group: usize,
+        from: &[X],
+        partner: Option<&[X]>,
+        to: &mut [f32],
+    ) {
         let Layout { source: [_, width], channels, group_channels, before, dilation, elements, .. } =
             self.layout;
         let pixel = self.layout.width();
@@ -254,13 +268,13 @@ impl Gather {
 }
 
 /// The elements of `from`, which are whole pixels, and their partners.
-fn copy(isa: Isa, elements: Elements, from: &[f32], partner: Option<&[f32]>, to: &mut [f32]) {
+fn copy<X: Element>(isa: Isa, elements: Elements, from: &[X], partner: Option<&[X]>, to: &mut [f32]) {
     match elements {
-        Elements::Values => to.copy_from_slice(from),
+        Elements::Values => convert(isa, from, to),
         Elements::ChannelPairs => {
             pair_neighbours(isa, from, to);
             if let (&[last], Some(to)) = (from.chunks_exact(2).remainder(), to.last_mut()) {
-                *to = pair(last, 0.0);
+                *to = X::pair(last, X::default());
             }
         }
         Elements::FramePairs => pair_partners(isa, from, partner, to),

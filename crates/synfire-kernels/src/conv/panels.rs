@@ -5,7 +5,7 @@
 use rayon::prelude::*;
 
 use crate::aligned::Aligned;
-use crate::bf16::{Precision, pair};
+use crate::bf16::{Element, Precision};
 use crate::isa::Isa;
 use crate::simd;
 
@@ -122,7 +122,7 @@ impl Order {
                                 Precision::Bf16 => {
                                     let second = (2 * e + 1 < self.channels).then(|| taps(2 * e + 1));
                                     for (tap, w) in taps(2 * e).iter().enumerate() {
-                                        put(tap, pair(*w, second.map_or(0.0, |second| second[tap])));
+                                        put(tap, f32::pair(*w, second.map_or(0.0, |second| second[tap])));
                                     }
                                 }
                             }

@@ -27,31 +27,28 @@ pub(super) struct Pixels<'a> {
     pub(super) weights: &'a [f32],
     /// Vectors of the panel.
     pub(super) vectors: usize,
-    /// Channels of the panel.
-    pub(super) channels: usize,
-    /// What the sums start from, `[width]`; `None`: what the output holds.
+    /// What the sums start from, `[width]`; `None`: what they hold.
     pub(super) bias: Option<&'a [f32]>,
-    /// The output of the first pixel and channel.
-    pub(super) output: *mut f32,
-    /// Distance from pixel to pixel in `output`.
-    pub(super) output_stride: usize,
+    /// The sums, `[pixels][width]`.
+    pub(super) sums: &'a mut [f32],
 }
 
 impl Pixels<'_> {
     /// Computes all pixels.
     ///
     /// # Safety
-    /// The instruction set of `S`; `output` must be valid for `channels` values at every pixel, used by nobody else.
+    /// The instruction set of `S`.
     #[inline(always)]
-    pub(super) unsafe fn run<S: Simd>(&self) {
+    pub(super) unsafe fn run<S: Simd>(&mut self) {
         let depth: usize = self.runs.iter().map(|run| run.len()).sum();
         let reach = self.runs.iter().map(|run| run.end).max().unwrap_or(0);
         let furthest = self.bases.iter().max().copied().unwrap_or(0);
+        let width = self.vectors * S::LANES;
         assert!(furthest + reach <= self.scratch.len());
-        assert!(depth * self.vectors * S::LANES <= self.weights.len());
-        assert!(self.bias.is_none_or(|bias| bias.len() >= self.vectors * S::LANES));
-        assert!(self.channels <= self.vectors * S::LANES && self.channels > (self.vectors - 1) * S::LANES);
-        // SAFETY: the caller's promises, and what `tile` asks for was checked above.
+        assert!(depth * width <= self.weights.len());
+        assert!(self.bias.is_none_or(|bias| bias.len() >= width));
+        assert!(self.bases.len() * width <= self.sums.len());
+        // SAFETY: the caller's promise, and what `tile` asks for was checked above.
         unsafe {
             match (S::WIDE, self.vectors) {
                 (4, 4) => self.tiles::<S, 6, 4>(),
@@ -66,43 +63,33 @@ impl Pixels<'_> {
     }
 
     #[inline(always)]
-    unsafe fn tiles<S: Simd, const M: usize, const V: usize>(&self) {
+    unsafe fn tiles<S: Simd, const M: usize, const V: usize>(&mut self) {
+        let sums = self.sums.as_mut_ptr();
         for (i, bases) in self.bases.chunks(M).enumerate() {
-            // SAFETY: the caller's promises.
-            unsafe { self.tile::<S, M, V>(bases, self.output.add(i * M * self.output_stride)) }
+            // SAFETY: the caller's promises; there is a row of sums for every base.
+            unsafe { self.tile::<S, M, V>(bases, sums.add(i * M * V * S::LANES)) }
         }
     }
 
     /// # Safety
-    /// As [`Pixels::run`], with its checks done.
+    /// As [`Pixels::run`], with its checks done; `rows` are the sums of `bases`.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const M: usize, const V: usize>(&self, bases: &[usize], output: *mut f32) {
-        let stride = self.output_stride;
-        let full = self.channels == V * S::LANES;
-        let left = self.channels - (V - 1) * S::LANES;
-        // SAFETY: `run` checked that bases plus runs lie in the scratch and that the panel has all weights and biases;
-        // the output is the caller's promise. Of an incomplete tile, the last pixel is computed several times and
-        // stored once.
+    unsafe fn tile<S: Simd, const M: usize, const V: usize>(&self, bases: &[usize], rows: *mut f32) {
+        // SAFETY: `run` checked that bases plus runs lie in the scratch and that the panel has all weights and biases.
+        // Of an incomplete tile, the last pixel is computed several times and stored once.
         unsafe {
             let mut x = [self.scratch.as_ptr(); M];
             for m in 0..M {
                 x[m] = x[m].add(bases[m.min(bases.len() - 1)]);
             }
             let mut sums = [[S::zero(); V]; M];
-            if let Some(bias) = self.bias {
+            for m in 0..M {
+                let from = match self.bias {
+                    Some(bias) => bias.as_ptr(),
+                    None => rows.add(m.min(bases.len() - 1) * V * S::LANES),
+                };
                 for v in 0..V {
-                    let bias = S::load(bias.as_ptr().add(v * S::LANES));
-                    for sums in &mut sums {
-                        sums[v] = bias;
-                    }
-                }
-            } else {
-                for m in 0..M {
-                    let row = output.add(m.min(bases.len() - 1) * stride);
-                    for v in 0..V {
-                        let at = row.add(v * S::LANES);
-                        sums[m][v] = if full || v + 1 < V { S::load(at) } else { S::load_part(at, left) };
-                    }
+                    sums[m][v] = S::load(from.add(v * S::LANES));
                 }
             }
             let mut w = self.weights.as_ptr();
@@ -121,17 +108,9 @@ impl Pixels<'_> {
                     }
                 }
             }
-            for m in 0..M {
-                if m < bases.len() {
-                    let row = output.add(m * stride);
-                    for v in 0..V {
-                        let at = row.add(v * S::LANES);
-                        if full || v + 1 < V {
-                            S::store(at, sums[m][v]);
-                        } else {
-                            S::store_part(at, sums[m][v], left);
-                        }
-                    }
+            for m in 0..M.min(bases.len()) {
+                for v in 0..V {
+                    S::store(rows.add((m * V + v) * S::LANES), sums[m][v]);
                 }
             }
         }

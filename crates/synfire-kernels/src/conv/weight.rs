@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use rayon::prelude::*;
 
 use crate::aligned::Aligned;
-use crate::bf16::{Precision, pair_partners};
+use crate::bf16::{Element, Precision, convert, pair_partners};
 use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
 
@@ -26,14 +26,14 @@ thread_local! {
 /// Computes `grad_weight[n, k] = Σ_pixels source[pixel, k]·grad_output[pixel, n]` for every group. `channels` are the
 /// output channels of one group.
 #[expect(clippy::too_many_arguments, reason = "the slices of the formula, each by its name")]
-pub(super) fn weight_grad(
+pub(super) fn weight_grad<X: Element, G: Element>(
     isa: Isa,
     precision: Precision,
     layout: Layout,
     order: Order,
     channels: usize,
-    source: &[f32],
-    grad_output: &[f32],
+    source: &[X],
+    grad_output: &[G],
     grad_weight: &mut [f32],
 ) {
     let elements = match precision {
@@ -75,7 +75,7 @@ pub(super) fn weight_grad(
                 match precision {
                     Precision::F32 => {
                         for ((to, zeros), pixel) in rows.zip(gather.first_pixel(unit)..) {
-                            to.copy_from_slice(errors_of(pixel));
+                            convert(isa, errors_of(pixel), to);
                             zeros.fill(0.0);
                         }
                     }

@@ -1,4 +1,4 @@
-//! AVX-512: 16 lanes, 32 registers, masked loads and stores.
+//! AVX-512: 16 lanes, 32 registers.
 
 use std::arch::x86_64::*;
 
@@ -61,17 +61,5 @@ impl Simd for Avx512 {
             let upper = _mm512_set1_epi32(0xffff_0000u32.cast_signed());
             _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(pairs), upper))
         }
-    }
-
-    #[inline(always)]
-    unsafe fn load_part(from: *const f32, n: usize) -> __m512 {
-        // SAFETY: the caller vouches for the instruction set and for `n` values; masked lanes are not read.
-        unsafe { _mm512_maskz_loadu_ps((1 << n) - 1, from) }
-    }
-
-    #[inline(always)]
-    unsafe fn store_part(to: *mut f32, v: __m512, n: usize) {
-        // SAFETY: the caller vouches for the instruction set and for `n` values; masked lanes are not written.
-        unsafe { _mm512_mask_storeu_ps(to, (1 << n) - 1, v) }
     }
 }
