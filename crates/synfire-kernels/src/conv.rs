@@ -304,7 +304,7 @@ pub fn conv2d_weight_grad<X: Element, Y: Element>(
 ///
 /// # Panics
 /// Where lengths do not fit.
-pub fn bias_grad(isa: Isa, channels: usize, grad_output: &[f32], grad_bias: &mut [f32]) {
+pub fn bias_grad<E: Element>(isa: Isa, channels: usize, grad_output: &[E], grad_bias: &mut [f32]) {
     assert_eq!(grad_bias.len(), channels, "bias_grad: length of grad_bias for {channels} channels");
     if grad_output.is_empty() {
         grad_bias.fill(0.0);
@@ -329,10 +329,10 @@ pub fn bias_grad(isa: Isa, channels: usize, grad_output: &[f32], grad_bias: &mut
 }
 
 multiversion! {
-    fn column_sums(rows: &[f32], sums: &mut [f64]) {
+    fn column_sums<E: Element>(rows: &[E], sums: &mut [f64]) {
         for row in rows.chunks_exact(sums.len()) {
             for (sum, x) in sums.iter_mut().zip(row) {
-                *sum += f64::from(*x);
+                *sum += f64::from(x.widen());
             }
         }
     }

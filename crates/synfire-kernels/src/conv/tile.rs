@@ -108,9 +108,12 @@ impl Pixels<'_> {
                     }
                 }
             }
-            for m in 0..M.min(bases.len()) {
-                for v in 0..V {
-                    S::store(rows.add((m * V + v) * S::LANES), sums[m][v]);
+            // Not `0..M.min(bases.len())`, which would keep the sums in memory instead of registers.
+            for m in 0..M {
+                if m < bases.len() {
+                    for v in 0..V {
+                        S::store(rows.add((m * V + v) * S::LANES), sums[m][v]);
+                    }
                 }
             }
         }

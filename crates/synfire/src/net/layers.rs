@@ -89,7 +89,7 @@ impl ConvNorm {
 
     /// Convolution and batch norm without neurons.
     pub(crate) fn forward(&mut self, flow: &Flow<4>, pass: &Pass) -> Flow<4> {
-        let current = self.convolution(flow, pass);
+        let current = flow.with(self.convolution(flow, pass)).widened().values;
         let relu = self.relu || pass.ann;
         if !pass.training {
             return flow.with(self.normalise(current, relu));
@@ -205,7 +205,7 @@ impl Residual {
         let mut branch = pass.linear_only(|pass| self.second.forward(&spikes, pass));
         let mut straight = match &mut self.shortcut {
             Some(shortcut) => pass.linear_only(|pass| shortcut.forward(flow, pass)),
-            None => flow.clone(),
+            None => flow.clone().widened(),
         };
         // A constant shortcut beside a branch that has already spiked.
         if straight.constant && !branch.constant {

@@ -146,10 +146,10 @@ impl Net {
                 }
                 (Layer::Residual(block), None) => image = block.forward(&image, pass, module),
                 (Layer::Pool(kind, size), None) => {
-                    let pooled = ops::pool(image.values.clone(), *kind, *size, *size);
+                    let pooled = ops::pool(image.clone().widened().values, *kind, *size, *size);
                     image = image.with(pooled);
                 }
-                (Layer::Dropout(p), None) => image = pass.dropout(image, *p),
+                (Layer::Dropout(p), None) => image = pass.dropout(image.widened(), *p),
                 (Layer::Dropout(p), Some(row)) => flat = Some(pass.dropout(row, *p)),
                 (Layer::Linear(block), Some(row)) => flat = Some(block.forward(&row, pass, module)),
                 (Layer::Readout(readout), Some(row)) => return readout.forward(&row, pass, module),
@@ -201,5 +201,5 @@ impl Net {
 /// One row per frame, in the order of channels, height, width as PyTorch flattens.
 fn flatten(image: &Flow<4>) -> Flow<2> {
     let [frames, h, w, c] = image.values.dims();
-    image.with(image.values.clone().permute([0, 3, 1, 2]).reshape([frames, c * h * w]))
+    image.with(image.clone().widened().values.permute([0, 3, 1, 2]).reshape([frames, c * h * w]))
 }

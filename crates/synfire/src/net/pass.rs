@@ -1,7 +1,7 @@
 //! What one forward pass knows and notes down.
 
 use crate::ops::{self, Lif, LifShape, Precision};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{FloatDType, Tensor, TensorData};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::fmt;
@@ -17,6 +17,11 @@ pub struct Flow<const D: usize> {
 }
 
 impl<const D: usize> Flow<D> {
+    /// The values as `f32`; between convolutions in bf16 they are bf16, which no other layer reads.
+    pub(crate) fn widened(self) -> Self {
+        Self { values: self.values.cast(FloatDType::F32), constant: self.constant }
+    }
+
     /// Other values with the same meaning of time.
     pub(crate) fn with<const E: usize>(&self, values: Tensor<E>) -> Flow<E> {
         Flow { values, constant: self.constant }

@@ -21,13 +21,13 @@ impl<B: SpikeKernels> Backward<B, 3> for Conv2d {
         let grad = grads.consume::<B>(&ops.node);
         let [for_x, for_weight, for_bias] = ops.parents;
         if let Some(node) = for_weight {
-            grads.register::<B>(node.id, B::conv2d_weight_grad(shape, x, grad.clone()));
+            grads.register::<B>(node.id, B::conv2d_weight_grad(shape, x.clone(), grad.clone()));
         }
         if let Some(node) = for_bias {
             grads.register::<B>(node.id, B::bias_grad(shape.out_channels, grad.clone()));
         }
         if let Some(node) = for_x {
-            grads.register::<B>(node.id, B::conv2d_input_grad(shape, grad, weight));
+            grads.register::<B>(node.id, B::conv2d_input_grad(shape, x, weight, grad));
         }
     }
 }

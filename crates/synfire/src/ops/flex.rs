@@ -6,8 +6,10 @@ use super::{
 };
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
-use burn::tensor::TensorData;
+use burn::tensor::{DType, Element, TensorData};
+use bytemuck::Pod;
 use std::sync::atomic::{AtomicBool, Ordering};
+use synfire_kernels::bf16::{Precision, bf16};
 use synfire_kernels::isa::Isa;
 use synfire_kernels::norm::Normalisation;
 use synfire_kernels::{block, conv, linear, neuron, norm, pool};
@@ -43,13 +45,38 @@ fn contiguous(x: &FlexTensor) -> FlexTensor {
     x.to_contiguous()
 }
 
-fn slice(x: &FlexTensor) -> &[f32] {
+fn slice<E: Element + Pod>(x: &FlexTensor) -> &[E] {
     let n: usize = x.layout().shape().num_elements();
     let start = x.layout().start_offset();
-    &x.storage::<f32>()[start..start + n]
+    &x.storage::<E>()[start..start + n]
 }
 
-fn tensor(values: Vec<f32>, shape: &[usize]) -> FlexTensor {
+fn zeros<E: Element>(n: usize) -> Vec<E> {
+    vec![E::default(); n]
+}
+
+/// Evaluates an expression with `E` the element of an activation: bf16 in memory, or `f32`.
+macro_rules! with_element {
+    ($dtype:expr, $E:ident => $body:expr) => {
+        if $dtype == DType::BF16 {
+            type $E = bf16;
+            $body
+        } else {
+            type $E = f32;
+            $body
+        }
+    };
+}
+
+/// The dtype of a convolution's output.
+fn dtype(precision: Precision) -> DType {
+    match precision {
+        Precision::F32 => DType::F32,
+        Precision::Bf16 => DType::BF16,
+    }
+}
+
+fn tensor<E: Element>(values: Vec<E>, shape: &[usize]) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape.to_vec()))
 }
 
@@ -89,19 +116,30 @@ impl SpikeKernels for Flex {
             return portable::conv2d::<Self>(s, x, weight, bias);
         }
         let (x, weight, bias) = (contiguous(&x), contiguous(&weight), contiguous(&bias));
-        let mut y = vec![0.0; s.output_len()];
-        conv::conv2d(Isa::detect(), &s, slice(&x), slice(&weight), Some(slice(&bias)), &mut y);
-        tensor(y, &[s.frames, s.out_height(), s.out_width(), s.out_channels])
+        let out = [s.frames, s.out_height(), s.out_width(), s.out_channels];
+        with_element!(x.dtype(), X => with_element!(dtype(s.precision), Y => {
+            let mut y = zeros::<Y>(s.output_len());
+            let bias = Some(slice(&bias));
+            conv::conv2d(Isa::detect(), &s, slice::<X>(&x), slice(&weight), bias, &mut y);
+            tensor(y, &out)
+        }))
     }
 
-    fn conv2d_input_grad(s: ConvShape, grad: FlexTensor, weight: FlexTensor) -> FlexTensor {
+    fn conv2d_input_grad(
+        s: ConvShape,
+        x: FlexTensor,
+        weight: FlexTensor,
+        grad: FlexTensor,
+    ) -> FlexTensor {
         if is_portable() {
-            return portable::conv2d_input_grad::<Self>(s, grad, weight);
+            return portable::conv2d_input_grad::<Self>(s, x, weight, grad);
         }
         let (grad, weight) = (contiguous(&grad), contiguous(&weight));
-        let mut out = vec![0.0; s.input_len()];
-        conv::conv2d_input_grad(Isa::detect(), &s, slice(&grad), slice(&weight), &mut out);
-        tensor(out, &[s.frames, s.height, s.width, s.in_channels])
+        with_element!(x.dtype(), X => with_element!(grad.dtype(), Y => {
+            let mut out = zeros::<X>(s.input_len());
+            conv::conv2d_input_grad(Isa::detect(), &s, slice::<Y>(&grad), slice(&weight), &mut out);
+            tensor(out, &[s.frames, s.height, s.width, s.in_channels])
+        }))
     }
 
     fn conv2d_weight_grad(s: ConvShape, x: FlexTensor, grad: FlexTensor) -> FlexTensor {
@@ -110,7 +148,9 @@ impl SpikeKernels for Flex {
         }
         let (x, grad) = (contiguous(&x), contiguous(&grad));
         let mut out = vec![0.0; s.weight_len()];
-        conv::conv2d_weight_grad(Isa::detect(), &s, slice(&x), slice(&grad), &mut out);
+        with_element!(x.dtype(), X => with_element!(grad.dtype(), Y => {
+            conv::conv2d_weight_grad(Isa::detect(), &s, slice::<X>(&x), slice::<Y>(&grad), &mut out);
+        }));
         let n = out.len();
         tensor(out, &[n])
     }
@@ -121,7 +161,7 @@ impl SpikeKernels for Flex {
         }
         let grad = contiguous(&grad);
         let mut out = vec![0.0; channels];
-        conv::bias_grad(Isa::detect(), channels, slice(&grad), &mut out);
+        with_element!(grad.dtype(), E => conv::bias_grad(Isa::detect(), channels, slice::<E>(&grad), &mut out));
         tensor(out, &[channels])
     }
 
@@ -252,7 +292,10 @@ impl SpikeKernels for Flex {
         }
         let groups = shape.statistics();
         let (mut mean, mut variance) = (vec![0.0; groups], vec![0.0; groups]);
-        norm::statistics(Isa::detect(), &shape, slice(&contiguous(&x)), &mut mean, &mut variance);
+        let x = contiguous(&x);
+        with_element!(x.dtype(), E => {
+            norm::statistics(Isa::detect(), &shape, slice::<E>(&x), &mut mean, &mut variance);
+        });
         Stats { mean: tensor(mean, &[groups]), variance: tensor(variance, &[groups]) }
     }
 
@@ -268,12 +311,15 @@ impl SpikeKernels for Flex {
         }
         let BlockConfig { shape, lif, .. } = config;
         let inputs = BlockInputs::new(&z, stats, &gamma, &beta);
-        let mut y = vec![0.0; shape.output_len()];
-        let fired =
-            block::block(Isa::detect(), &shape, &lif, &inputs.norm(&config), slice(&inputs.z), &mut y);
-        let neurons = shape.steps * shape.batch * shape.height * shape.width * shape.channels;
         let out = [shape.steps * shape.batch, shape.out_height(), shape.out_width(), shape.channels];
-        (tensor(y, &out), tensor(vec![(fired as f64 / neurons.max(1) as f64) as f32], &[1]))
+        let (y, fired) = with_element!(z.dtype(), E => {
+            let mut y = zeros::<E>(shape.output_len());
+            let (norm, z) = (inputs.norm(&config), slice(&inputs.z));
+            let fired = block::block(Isa::detect(), &shape, &lif, &norm, z, &mut y);
+            (tensor(y, &out), fired)
+        });
+        let neurons = shape.steps * shape.batch * shape.height * shape.width * shape.channels;
+        (y, tensor(vec![(fired as f64 / neurons.max(1) as f64) as f32], &[1]))
     }
 
     fn block_backward(
@@ -289,21 +335,24 @@ impl SpikeKernels for Flex {
         }
         let BlockConfig { shape, lif, .. } = config;
         let (inputs, grad) = (BlockInputs::new(&z, &stats, &gamma, &beta), contiguous(&grad));
-        let mut for_z = vec![0.0; shape.input_len()];
         let (mut for_gamma, mut for_beta) = (vec![0.0; shape.channels], vec![0.0; shape.channels]);
-        block::block_backward(
-            Isa::detect(),
-            &shape,
-            &lif,
-            &inputs.norm(&config),
-            slice(&inputs.z),
-            slice(&grad),
-            &mut for_z,
-            &mut for_gamma,
-            &mut for_beta,
-        );
+        let for_z = with_element!(z.dtype(), E => {
+            let mut for_z = zeros::<E>(shape.input_len());
+            block::block_backward(
+                Isa::detect(),
+                &shape,
+                &lif,
+                &inputs.norm(&config),
+                slice(&inputs.z),
+                slice(&grad),
+                &mut for_z,
+                &mut for_gamma,
+                &mut for_beta,
+            );
+            tensor(for_z, &dims(&z))
+        });
         let c = [shape.channels];
-        [tensor(for_z, &dims(&z)), tensor(for_gamma, &c), tensor(for_beta, &c)]
+        [for_z, tensor(for_gamma, &c), tensor(for_beta, &c)]
     }
 
     fn lif_forward(shape: LifShape, current: FlexTensor) -> (FlexTensor, FlexTensor) {

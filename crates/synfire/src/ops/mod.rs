@@ -95,10 +95,11 @@ pub trait SpikeKernels: Backend {
     /// Gradient of [`conv2d_forward`](Self::conv2d_forward) for `x`.
     fn conv2d_input_grad(
         shape: ConvShape,
-        grad: FloatTensor<Self>,
+        x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        portable::conv2d_input_grad::<Self>(shape, grad, weight)
+        portable::conv2d_input_grad::<Self>(shape, x, weight, grad)
     }
 
     /// Gradient of [`conv2d_forward`](Self::conv2d_forward) for `weight`, flat.

@@ -48,13 +48,12 @@ pub fn conv2d<B: Backend>(
 /// Gradient of [`conv2d`] for its input.
 pub fn conv2d_input_grad<B: Backend>(
     s: ConvShape,
-    grad: FloatTensor<B>,
+    x: FloatTensor<B>,
     weight: FloatTensor<B>,
+    grad: FloatTensor<B>,
 ) -> FloatTensor<B> {
     let weight = reshape::<B, 4>(weight, weight_shape(&s));
-    // Burn takes the input for its shape alone.
-    let x = zeros::<B, 4>(&grad, [s.frames, s.in_channels, s.height, s.width]);
-    channels_last::<B>(B::conv2d_x_backward(x, weight, channels_first::<B>(grad), options(&s)))
+    channels_last::<B>(B::conv2d_x_backward(channels_first::<B>(x), weight, channels_first::<B>(grad), options(&s)))
 }
 
 /// Gradient of [`conv2d`] for its weight, flat.
