@@ -60,7 +60,7 @@ fn measure(isa: Isa, precision: Precision, [frames, side, cin, cout]: [usize; 4]
     let (mut output, mut grad_input, mut grad_weight) = (grad.clone(), input.clone(), weight.clone());
 
     let forward = best(|| conv2d(isa, &shape, &input, &weight, None, &mut output));
-    let input_grad = best(|| conv2d_input_grad(isa, &shape, &grad, &weight, &mut grad_input));
+    let input_grad = best(|| conv2d_input_grad(isa, &shape, &grad, &weight, None, &mut grad_input));
     let weight_grad = best(|| conv2d_weight_grad(isa, &shape, &input, &grad, &mut grad_weight));
 
     let (pixels, taps) = (side * side, 9);

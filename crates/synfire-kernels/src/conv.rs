@@ -7,6 +7,7 @@
 //! The products are computed as a matrix product without writing its left side down: see the comments in the private
 //! modules `gather` (how pixels find their input), `panels` (how weights are packed) and `tile` (the inner loops).
 
+mod fired;
 mod forward;
 mod gather;
 mod panels;
@@ -224,13 +225,21 @@ pub fn conv2d<X: Element, Y: Element>(
     );
 }
 
+/// Where more of the input than this share is not 0, all errors of the input are computed: dot products one by one are
+/// slower than tiles then.
+const FIRED: f64 = 0.5;
+
 /// The error of the input of [`conv2d`].
 ///
 /// ```text
 /// grad_output [frames, out_height, out_width, out_channels]
 /// weight      [out_channels, in_channels / groups, kernel height, kernel width]
+/// fired       [frames, height, width, in_channels]
 /// grad_input  [frames, height, width, in_channels]  written
 /// ```
+///
+/// Given `fired`, the error is needed only where it is not 0, and elsewhere 0 may be written in place of it: so it is
+/// for spikes, pooled or not, of neurons that learn by bpsa or bpsta, as a silent one passes no error of its spike on.
 ///
 /// # Panics
 /// Where lengths do not fit the shape, or the shape is none.
@@ -239,25 +248,28 @@ pub fn conv2d_input_grad<Y: Element, X: Element>(
     shape: &ConvShape,
     grad_output: &[Y],
     weight: &[f32],
+    fired: Option<&[X]>,
     grad_input: &mut [X],
 ) {
     shape.check(grad_input.len(), weight.len(), grad_output.len());
+    if let Some(fired) = fired {
+        assert_eq!(fired.len(), grad_input.len(), "convolution: length of the fired input of {shape:?}");
+    }
     if grad_output.is_empty() || grad_input.is_empty() {
         grad_input.fill(X::default());
         return;
     }
+    let (layout, order) = (shape.transposed_layout(), shape.transposed_order());
     let channels = shape.in_channels / shape.groups;
-    forward::product(
-        isa,
-        shape.precision,
-        shape.transposed_layout(),
-        shape.transposed_order(),
-        channels,
-        grad_output,
-        weight,
-        None,
-        grad_input,
-    );
+    let precision = shape.precision;
+    match fired {
+        Some(fired) if density(isa, fired) <= FIRED => {
+            fired::product(isa, precision, layout, order, channels, grad_output, weight, fired, grad_input);
+        }
+        _ => {
+            forward::product(isa, precision, layout, order, channels, grad_output, weight, None, grad_input);
+        }
+    }
 }
 
 /// The error of the weight of [`conv2d`]; that of the bias is [`bias_grad`].
@@ -326,6 +338,28 @@ pub fn bias_grad<E: Element>(isa: Isa, channels: usize, grad_output: &[E], grad_
         sums.iter_mut().zip(other).for_each(|(sum, x)| *sum += x);
     }
     grad_bias.iter_mut().zip(sums).for_each(|(grad, sum)| *grad = *sum as f32);
+}
+
+/// The share of values that are not 0.
+///
+/// ```text
+/// values [any]
+/// ```
+pub fn density<E: Element>(isa: Isa, values: &[E]) -> f64 {
+    let some = |values: &[E]| {
+        let mut n = 0;
+        count(isa, values, &mut n);
+        u64::from(n)
+    };
+    let n: u64 = values.par_chunks(1 << 16).map(some).sum();
+    n as f64 / values.len().max(1) as f64
+}
+
+multiversion! {
+    /// Adds the number of values that are not 0.
+    fn count<E: Element>(values: &[E], n: &mut u32) {
+        *n += values.iter().map(|x| u32::from(x.widen() != 0.0)).sum::<u32>();
+    }
 }
 
 multiversion! {

@@ -57,6 +57,11 @@ impl Method {
             Method::Bpsta => "bpsta",
         }
     }
+
+    /// Whether a neuron passes the error of a spike on that it did not fire. Where not, nobody needs that error.
+    pub fn hears_silence(self) -> bool {
+        self == Method::Stbp
+    }
 }
 
 impl fmt::Display for Method {

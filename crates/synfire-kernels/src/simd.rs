@@ -14,6 +14,12 @@ macro_rules! delegate_to_vectors {
             // SAFETY: the caller's promises.
             unsafe { <$to>::store(to, v) }
         }
+
+        #[inline(always)]
+        unsafe fn sum(v: Self::V) -> f32 {
+            // SAFETY: the caller's promises.
+            unsafe { <$to>::sum(v) }
+        }
     };
     ($to:ty: $($name:ident($($arg:ident: $ty:ty),*);)*) => {$(
         #[inline(always)]
@@ -67,6 +73,8 @@ pub(crate) trait Simd: Copy {
     unsafe fn load(from: *const f32) -> Self::V;
     /// Writes [`Simd::LANES`] values, aligned or not.
     unsafe fn store(to: *mut f32, v: Self::V);
+    /// The sum of all lanes.
+    unsafe fn sum(v: Self::V) -> f32;
     /// `a + b`.
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     /// `a·b + c`, rounded once where the processor can. Where lanes hold pairs of bf16: `a₀·b₀ + a₁·b₁ + c`.

@@ -5,7 +5,7 @@ mod common;
 use common::{agree, magnitudes, random, unwritten, wide};
 use proptest::prelude::*;
 use synfire_kernels::bf16::{Element, Precision, bf16, rounded};
-use synfire_kernels::conv::{ConvShape, bias_grad, conv2d, conv2d_input_grad, conv2d_weight_grad};
+use synfire_kernels::conv::{ConvShape, bias_grad, conv2d, conv2d_input_grad, conv2d_weight_grad, density};
 use synfire_kernels::isa::Isa;
 use synfire_kernels::linear::{linear, linear_input_grad, linear_weight_grad};
 use synfire_kernels::reference;
@@ -71,6 +71,10 @@ fn check_precision(shape: ConvShape) {
         reference::conv2d_weight_grad(&shape, x, g, w);
     });
 
+    let spikes: Vec<f32> = random(5, input.len()).iter().map(|x| if *x > 0.4 { 1.0 } else { 0.0 }).collect();
+    let fired = |sums: &[f64]| sums.iter().zip(&spikes).map(|(sum, s)| sum * f64::from(*s)).collect();
+    let of_fired = Sums { values: fired(&of_input.values), magnitudes: fired(&of_input.magnitudes) };
+
     for isa in Isa::available() {
         let mut y = unwritten(grad.len());
         conv2d(isa, &shape, &input, &weight, None, &mut y);
@@ -79,12 +83,18 @@ fn check_precision(shape: ConvShape) {
         biased.check(("conv2d with bias", shape), isa, &y);
 
         let mut grad_input = unwritten(input.len());
-        conv2d_input_grad(isa, &shape, &grad, &weight, &mut grad_input);
+        conv2d_input_grad(isa, &shape, &grad, &weight, None, &mut grad_input);
         of_input.check(("conv2d_input_grad", shape), isa, &grad_input);
 
         let mut grad_weight = unwritten(weight.len());
         conv2d_weight_grad(isa, &shape, &input, &grad, &mut grad_weight);
         of_weight.check(("conv2d_weight_grad", shape), isa, &grad_weight);
+
+        let mut where_fired = unwritten(input.len());
+        conv2d_input_grad(isa, &shape, &grad, &weight, Some(&spikes), &mut where_fired);
+        let written = where_fired.iter().zip(&spikes).map(|(x, spike)| if *spike == 0.0 { 0.0 } else { *x });
+        of_fired.check(("conv2d_input_grad where fired", shape), isa, &written.collect::<Vec<f32>>());
+        assert!(where_fired.iter().all(|x| x.is_finite()), "{shape:?} on {isa}");
 
         // In bf16, memory of bf16 changes what is written, and nothing else.
         if shape.precision == Precision::Bf16 {
@@ -93,7 +103,7 @@ fn check_precision(shape: ConvShape) {
             conv2d(isa, &shape, &input, &weight, Some(&bias), &mut narrow_y);
             assert_eq!(narrow_y, narrow(&y), "conv2d of {shape:?} on {isa}");
             let mut narrow_grad = narrow(&unwritten(grad_input.len()));
-            conv2d_input_grad(isa, &shape, &grad, &weight, &mut narrow_grad);
+            conv2d_input_grad(isa, &shape, &grad, &weight, None, &mut narrow_grad);
             assert_eq!(narrow_grad, narrow(&grad_input), "conv2d_input_grad of {shape:?} on {isa}");
             let mut same = unwritten(grad_weight.len());
             conv2d_weight_grad(isa, &shape, &input, &grad, &mut same);
@@ -174,6 +184,17 @@ fn frames_put_together_and_cut_in_bands() {
             padding: [0, 0],
             ..SMALL
         });
+    }
+}
+
+#[test]
+fn densities() {
+    for isa in Isa::available() {
+        assert_eq!(density::<f32>(isa, &[]), 0.0);
+        assert_eq!(density(isa, &[0.0, 1.0, -0.0, f32::NAN]), 0.5);
+        let spikes: Vec<bf16> =
+            (0..200_000).map(|i| bf16::from_f32(f32::from(u8::from(i % 8 == 0)))).collect();
+        assert_eq!(density(isa, &spikes), 0.125);
     }
 }
 

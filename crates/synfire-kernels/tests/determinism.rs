@@ -58,16 +58,19 @@ fn convolutions() {
         };
         let (x, w) = (random(1, shape.input_len()), random(2, shape.weight_len()));
         let (b, g) = (random(3, out_channels), random(4, shape.output_len()));
+        let fired: Vec<f32> = x.iter().map(|x| x.max(0.3) - 0.3).collect();
         same("conv2d", |isa| {
             let mut y = unwritten(g.len());
             conv2d(isa, &shape, &x, &w, Some(&b), &mut y);
             vec![y]
         });
         same("gradients of conv2d", |isa| {
-            let (mut dx, mut dw) = (unwritten(x.len()), unwritten(w.len()));
-            conv2d_input_grad(isa, &shape, &g, &w, &mut dx);
+            let [mut dx, mut dx_where_fired] = [unwritten(x.len()), unwritten(x.len())];
+            let mut dw = unwritten(w.len());
+            conv2d_input_grad(isa, &shape, &g, &w, None, &mut dx);
+            conv2d_input_grad(isa, &shape, &g, &w, Some(&fired), &mut dx_where_fired);
             conv2d_weight_grad(isa, &shape, &x, &g, &mut dw);
-            vec![dx, dw]
+            vec![dx, dx_where_fired, dw]
         });
         same_everywhere("bias_grad", |isa| {
             let mut db = unwritten(out_channels);
@@ -173,6 +176,7 @@ fn alignment() {
     let (x, w, g) =
         (random(1, shape.input_len()), random(2, shape.weight_len()), random(3, shape.output_len()));
     let pool = PoolShape { frames: 3, height: 5, width: 5, channels: 16, kernel: 2, stride: 2 };
+    let fired: Vec<f32> = x.iter().map(|x| x.max(0.3) - 0.3).collect();
     for isa in Isa::available() {
         let run = |offset: usize| {
             let moved = |x: &[f32]| [vec![0.0; offset], x.to_vec()].concat();
@@ -185,7 +189,8 @@ fn alignment() {
             };
             [
                 result(g.len(), &|y| conv2d(isa, &shape, x, w, None, y)),
-                result(x.len(), &|dx| conv2d_input_grad(isa, &shape, g, w, dx)),
+                result(x.len(), &|dx| conv2d_input_grad::<f32, f32>(isa, &shape, g, w, None, dx)),
+                result(x.len(), &|dx| conv2d_input_grad(isa, &shape, g, w, Some(&fired[..]), dx)),
                 result(w.len(), &|dw| conv2d_weight_grad(isa, &shape, x, g, dw)),
                 result(pool.output_len(), &|y| max_pool(isa, &pool, x, y)),
                 result(x.len(), &|dx| lif_backward(isa, &Lif::default(), 1, x, x, dx)),

@@ -72,8 +72,8 @@ proptest! {
 
         let found = Flex::conv2d_forward(shape, x.clone(), weight.clone(), bias.clone());
         agree("forward", &found, &portable::conv2d::<Flex>(shape, x.clone(), weight.clone(), bias), 0.0)?;
-        let found = Flex::conv2d_input_grad(shape, grad.clone(), weight.clone());
-        agree("input", &found, &portable::conv2d_input_grad::<Flex>(shape, grad.clone(), weight), 0.0)?;
+        let found = Flex::conv2d_input_grad(shape.into(), x.clone(), weight.clone(), grad.clone());
+        agree("input", &found, &portable::conv2d_input_grad::<Flex>(shape, x.clone(), weight, grad.clone()), 0.0)?;
         let found = Flex::conv2d_weight_grad(shape, x.clone(), grad.clone());
         agree("weight", &found, &portable::conv2d_weight_grad::<Flex>(shape, x, grad.clone()), 0.0)?;
         let found = Flex::bias_grad(out_channels, grad.clone());

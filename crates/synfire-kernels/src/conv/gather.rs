@@ -197,7 +197,10 @@ impl Gather {
     ) {
         let Layout { frames, source: [height, width], channels, stride, before, dilation, .. } = self.layout;
         let (band, step) = (self.band(unit.rows), self.layout.frames_per_element());
-        let rows = scratch.chunks_exact_mut(self.width * self.layout.width());
+        let row = self.width * self.layout.width();
+        // What a vector reads past the end must be a number, as it is multiplied by 0.
+        scratch[unit.frames * band * row..][..SLACK].fill(0.0);
+        let rows = scratch.chunks_exact_mut(row);
         for (i, to) in rows.take(unit.frames * band).enumerate() {
             let frame = step * (unit.frame + i / band);
             let y = (unit.row * stride[0] + i % band) as isize - before[0];

@@ -134,6 +134,40 @@ impl Order {
         packed
     }
 
+    /// Weights for sums along the values under the kernel: `[groups][n][kernel rows][row]`, with zeros at the end of
+    /// every row, which is a multiple of `lanes` long. `n` are the output channels of a group.
+    pub(super) fn rows(
+        &self,
+        lanes: usize,
+        kernel_rows: usize,
+        precision: Precision,
+        weight: &[f32],
+    ) -> (usize, Aligned) {
+        let elements = self.channel_elements(precision);
+        let across = self.taps / kernel_rows;
+        let row = (across * elements).next_multiple_of(lanes);
+        let n = self.group / self.depth();
+        let mut rows = Aligned::zeroed(self.groups * n * kernel_rows * row);
+        rows.as_mut_slice().par_chunks_exact_mut(kernel_rows * row).enumerate().for_each(|(i, rows)| {
+            let weight = &weight[i / n * self.group..][..self.group];
+            let at = |c: usize, tap: usize| weight[i % n * self.outer + c * self.inner + tap];
+            for tap in 0..self.taps {
+                let place = self.tap(tap);
+                let to = &mut rows[place / across * row + place % across * elements..][..elements];
+                for (e, to) in to.iter_mut().enumerate() {
+                    *to = match precision {
+                        Precision::F32 => at(e, tap),
+                        Precision::Bf16 => {
+                            let second = if 2 * e + 1 < self.channels { at(2 * e + 1, tap) } else { 0.0 };
+                            f32::pair(at(2 * e, tap), second)
+                        }
+                    };
+                }
+            }
+        });
+        (row, rows)
+    }
+
     /// The inverse of [`Order::pack`], for the gradient of the weights: here `outer` is that of whole channels.
     pub(super) fn unpack(&self, cut: &Cut, packed: &[f32], weight: &mut [f32]) {
         let depth = self.depth();

@@ -37,6 +37,16 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn sum(v: __m256) -> f32 {
+        // SAFETY: the caller vouches for the instruction set.
+        unsafe {
+            let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+
+    #[inline(always)]
     unsafe fn add(a: __m256, b: __m256) -> __m256 {
         // SAFETY: the caller vouches for the instruction set.
         unsafe { _mm256_add_ps(a, b) }

@@ -37,6 +37,12 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn sum(v: __m512) -> f32 {
+        // SAFETY: the caller vouches for the instruction set.
+        unsafe { _mm512_reduce_add_ps(v) }
+    }
+
+    #[inline(always)]
     unsafe fn add(a: __m512, b: __m512) -> __m512 {
         // SAFETY: the caller vouches for the instruction set.
         unsafe { _mm512_add_ps(a, b) }

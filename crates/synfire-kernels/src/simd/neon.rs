@@ -37,6 +37,12 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    unsafe fn sum(v: float32x4_t) -> f32 {
+        // SAFETY: the caller vouches for the instruction set.
+        unsafe { vaddvq_f32(v) }
+    }
+
+    #[inline(always)]
     unsafe fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t {
         // SAFETY: the caller vouches for the instruction set.
         unsafe { vaddq_f32(a, b) }

@@ -3,7 +3,9 @@
 use super::parameter::{Buffer, Parameter};
 use super::pass::{Flow, Norm, Pass};
 use super::spec::Readout;
-use crate::ops::{self, BlockConfig, BlockShape, ConvShape, NormConfig, NormShape, Pool, Precision, Stats};
+use crate::ops::{
+    self, BlockConfig, BlockShape, ConvConfig, ConvShape, NormConfig, NormShape, Pool, Precision, Stats,
+};
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use rand_chacha::ChaCha8Rng;
 
@@ -84,7 +86,8 @@ impl ConvNorm {
 
     fn convolution(&self, flow: &Flow<4>, pass: &Pass) -> Tensor<4> {
         let shape = self.shape(flow.values.dims(), pass.precision);
-        ops::conv2d(flow.values.clone(), self.weight.value(), self.bias.value(), shape)
+        let config = ConvConfig { shape, spikes: flow.spikes };
+        ops::conv2d(flow.values.clone(), self.weight.value(), self.bias.value(), config)
     }
 
     /// Convolution and batch norm without neurons.
@@ -131,7 +134,7 @@ impl ConvNorm {
             ops::block_inference(current, Stats { mean, variance }, gamma, beta, config)
         };
         pass.note_rate(module, rate, &[height, width, channels]);
-        Flow { values: y, constant: false }
+        pass.spikes(y)
     }
 
     /// Moves the running statistics on by those of a batch.
@@ -215,7 +218,7 @@ impl Residual {
         }
         let sum = branch.values + straight.values;
         let sum = if self.relu || pass.ann { activation::relu(sum) } else { sum };
-        pass.neurons(Flow { values: sum, constant: branch.constant }, &format!("{module}.2"))
+        pass.neurons(Flow { values: sum, constant: branch.constant, spikes: false }, &format!("{module}.2"))
     }
 }
 

@@ -14,17 +14,19 @@ pub struct Flow<const D: usize> {
     pub values: Tensor<D>,
     /// They stand for all time steps.
     pub constant: bool,
+    /// They are spikes, pooled or not, and the error of a spike that was not fired is not asked for.
+    pub spikes: bool,
 }
 
 impl<const D: usize> Flow<D> {
     /// The values as `f32`; between convolutions in bf16 they are bf16, which no other layer reads.
     pub(crate) fn widened(self) -> Self {
-        Self { values: self.values.cast(FloatDType::F32), constant: self.constant }
+        Self { values: self.values.cast(FloatDType::F32), ..self }
     }
 
     /// Other values with the same meaning of time.
     pub(crate) fn with<const E: usize>(&self, values: Tensor<E>) -> Flow<E> {
-        Flow { values, constant: self.constant }
+        Flow { values, constant: self.constant, spikes: self.spikes }
     }
 
     /// Time steps that the first dimension holds.
@@ -35,11 +37,11 @@ impl<const D: usize> Flow<D> {
     /// Every time step written out.
     pub(crate) fn spread(self, steps: usize) -> Self {
         if !self.constant || steps == 1 {
-            return Self { values: self.values, constant: false };
+            return Self { constant: false, ..self };
         }
         let mut times = [1; D];
         times[0] = steps;
-        Self { values: self.values.repeat(&times), constant: false }
+        Self { values: self.values.repeat(&times), constant: false, ..self }
     }
 }
 
@@ -53,14 +55,14 @@ pub struct Input {
 impl Input {
     /// Images `[B, C, H, W]` presented unchanged at each of `steps` time steps (direct encoding).
     pub fn constant(images: Tensor<4>, steps: usize) -> Self {
-        Self { flow: Flow { values: images.permute([0, 2, 3, 1]), constant: true }, steps }
+        Self { flow: Flow { values: images.permute([0, 2, 3, 1]), constant: true, spikes: false }, steps }
     }
 
     /// One image a time step: frames `[T, B, C, H, W]`.
     pub fn frames(frames: Tensor<5>) -> Self {
         let [steps, batch, c, h, w] = frames.dims();
         let values = frames.permute([0, 1, 3, 4, 2]).reshape([steps * batch, h, w, c]);
-        Self { flow: Flow { values, constant: false }, steps }
+        Self { flow: Flow { values, constant: false, spikes: false }, steps }
     }
 
     /// Samples in the batch.
@@ -194,7 +196,12 @@ impl<'a> Pass<'a> {
                 shape: dims[1..].to_vec(),
             });
         }
-        Flow { values: spikes, constant: false }
+        self.spikes(spikes)
+    }
+
+    /// What neurons fired at every time step, pooled or not.
+    pub(crate) fn spikes<const D: usize>(&self, values: Tensor<D>) -> Flow<D> {
+        Flow { values, constant: false, spikes: !self.lif.method.hears_silence() }
     }
 
     /// Notes down the firing rate of the neuron layer called `module`, if rates are wanted.

@@ -1,7 +1,7 @@
 //! The differentiable operations: forward and backward of [`SpikeKernels`] joined for Burn's autodiff.
 
 use super::{
-    BlockConfig, ConvShape, LifShape, LinearShape, NormConfig, PoolShape, Pooling, SpikeKernels, SpikeOps,
+    BlockConfig, ConvConfig, LifShape, LinearShape, NormConfig, PoolShape, Pooling, SpikeKernels, SpikeOps,
     Stats,
 };
 use burn::backend::AutodiffBackend;
@@ -14,10 +14,11 @@ use burn::backend::tensor::FloatTensor;
 #[derive(Debug)]
 struct Conv2d;
 impl<B: SpikeKernels> Backward<B, 3> for Conv2d {
-    type State = (FloatTensor<B>, FloatTensor<B>, ConvShape);
+    type State = (FloatTensor<B>, FloatTensor<B>, ConvConfig);
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let (x, weight, shape) = ops.state;
+        let (x, weight, config) = ops.state;
+        let shape = config.shape;
         let grad = grads.consume::<B>(&ops.node);
         let [for_x, for_weight, for_bias] = ops.parents;
         if let Some(node) = for_weight {
@@ -27,7 +28,7 @@ impl<B: SpikeKernels> Backward<B, 3> for Conv2d {
             grads.register::<B>(node.id, B::bias_grad(shape.out_channels, grad.clone()));
         }
         if let Some(node) = for_x {
-            grads.register::<B>(node.id, B::conv2d_input_grad(shape, x, weight, grad));
+            grads.register::<B>(node.id, B::conv2d_input_grad(config, x, weight, grad));
         }
     }
 }
@@ -130,13 +131,13 @@ impl<B: SpikeKernels, C: CheckpointStrategy> SpikeOps for Autodiff<B, C> {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        shape: ConvShape,
+        config: ConvConfig,
     ) -> FloatTensor<Self> {
         let prep = Conv2d.prepare::<C>([x.node(), weight.node(), bias.node()]).compute_bound().stateful();
         let (x, weight) = (x.into_primitive(), weight.into_primitive());
-        let y = B::conv2d_forward(shape, x.clone(), weight.clone(), bias.into_primitive());
+        let y = B::conv2d_forward(config.shape, x.clone(), weight.clone(), bias.into_primitive());
         match prep {
-            OpsKind::Tracked(prep) => prep.finish((x, weight, shape), y),
+            OpsKind::Tracked(prep) => prep.finish((x, weight, config), y),
             OpsKind::UnTracked(prep) => prep.finish(y),
         }
     }

@@ -1,8 +1,8 @@
 //! The operations on Burn's CPU backend, by `synfire-kernels`.
 
 use super::{
-    BlockConfig, ConvShape, LifShape, LinearShape, NormConfig, NormShape, PoolShape, Pooling, SpikeKernels,
-    SpikeOps, Stats, portable,
+    BlockConfig, ConvConfig, ConvShape, LifShape, LinearShape, NormConfig, NormShape, PoolShape, Pooling,
+    SpikeKernels, SpikeOps, Stats, portable,
 };
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
@@ -126,18 +126,20 @@ impl SpikeKernels for Flex {
     }
 
     fn conv2d_input_grad(
-        s: ConvShape,
+        config: ConvConfig,
         x: FlexTensor,
         weight: FlexTensor,
         grad: FlexTensor,
     ) -> FlexTensor {
+        let s = config.shape;
         if is_portable() {
             return portable::conv2d_input_grad::<Self>(s, x, weight, grad);
         }
-        let (grad, weight) = (contiguous(&grad), contiguous(&weight));
+        let (x, grad, weight) = (contiguous(&x), contiguous(&grad), contiguous(&weight));
         with_element!(x.dtype(), X => with_element!(grad.dtype(), Y => {
             let mut out = zeros::<X>(s.input_len());
-            conv::conv2d_input_grad(Isa::detect(), &s, slice::<Y>(&grad), slice(&weight), &mut out);
+            let fired = config.spikes.then(|| slice::<X>(&x));
+            conv::conv2d_input_grad(Isa::detect(), &s, slice::<Y>(&grad), slice(&weight), fired, &mut out);
             tensor(out, &[s.frames, s.height, s.width, s.in_channels])
         }))
     }
@@ -420,8 +422,8 @@ impl SpikeKernels for Flex {
 }
 
 impl SpikeOps for Flex {
-    fn conv2d_op(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, shape: ConvShape) -> FlexTensor {
-        Self::conv2d_forward(shape, x, weight, bias)
+    fn conv2d_op(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, config: ConvConfig) -> FlexTensor {
+        Self::conv2d_forward(config.shape, x, weight, bias)
     }
 
     fn linear_op(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, shape: LinearShape) -> FlexTensor {

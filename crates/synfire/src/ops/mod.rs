@@ -39,6 +39,22 @@ pub struct LinearShape {
     pub outputs: usize,
 }
 
+/// A convolution in a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConvConfig {
+    /// Sizes and precision.
+    pub shape: ConvShape,
+    /// The input is spikes, pooled or not, of neurons that pass no error on of a spike that they did not fire
+    /// ([`Method::hears_silence`]): the error of an input of 0 may be left out.
+    pub spikes: bool,
+}
+
+impl From<ConvShape> for ConvConfig {
+    fn from(shape: ConvShape) -> Self {
+        Self { shape, spikes: false }
+    }
+}
+
 /// Which pooling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
@@ -92,14 +108,14 @@ pub trait SpikeKernels: Backend {
         portable::conv2d::<Self>(shape, x, weight, bias)
     }
 
-    /// Gradient of [`conv2d_forward`](Self::conv2d_forward) for `x`.
+    /// Gradient of [`conv2d_forward`](Self::conv2d_forward) for `x`, in the dtype of `x`.
     fn conv2d_input_grad(
-        shape: ConvShape,
+        config: ConvConfig,
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        portable::conv2d_input_grad::<Self>(shape, x, weight, grad)
+        portable::conv2d_input_grad::<Self>(config.shape, x, weight, grad)
     }
 
     /// Gradient of [`conv2d_forward`](Self::conv2d_forward) for `weight`, flat.
@@ -234,7 +250,7 @@ pub trait SpikeOps: Backend {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        shape: ConvShape,
+        config: ConvConfig,
     ) -> FloatTensor<Self>;
     /// See [`linear`].
     fn linear_op(
@@ -272,16 +288,17 @@ pub trait SpikeOps: Backend {
     fn pool_op(x: FloatTensor<Self>, kind: Pooling, shape: PoolShape) -> FloatTensor<Self>;
 }
 
-/// Convolution of frames `[F, H, W, C]` to `[F, H', W', N]`; `weight` is flat `[N, C/groups, kh, kw]`.
+/// Convolution of frames `[F, H, W, C]` to `[F, H', W', N]`; `weight` is flat `[N, C/groups, kh, kw]`. In bf16 the
+/// output may be a tensor of bf16, which [`block::block`] and this function read.
 ///
 /// # Panics
-/// If a tensor's size does not fit `shape`.
-pub fn conv2d(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, shape: ConvShape) -> Tensor<4> {
+/// If a tensor's size does not fit the shape.
+pub fn conv2d(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, config: impl Into<ConvConfig>) -> Tensor<4> {
     Tensor::from_dispatch(Dispatch::conv2d_op(
         x.into_dispatch(),
         weight.into_dispatch(),
         bias.into_dispatch(),
-        shape,
+        config.into(),
     ))
 }
 

@@ -53,7 +53,12 @@ pub fn conv2d_input_grad<B: Backend>(
     grad: FloatTensor<B>,
 ) -> FloatTensor<B> {
     let weight = reshape::<B, 4>(weight, weight_shape(&s));
-    channels_last::<B>(B::conv2d_x_backward(channels_first::<B>(x), weight, channels_first::<B>(grad), options(&s)))
+    channels_last::<B>(B::conv2d_x_backward(
+        channels_first::<B>(x),
+        weight,
+        channels_first::<B>(grad),
+        options(&s),
+    ))
 }
 
 /// Gradient of [`conv2d`] for its weight, flat.
