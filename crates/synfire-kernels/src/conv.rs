@@ -11,6 +11,7 @@ mod fired;
 mod forward;
 mod gather;
 mod panels;
+mod skip;
 mod tile;
 mod weight;
 

@@ -38,22 +38,26 @@ impl Sums {
 
 #[track_caller]
 fn check(shape: ConvShape) {
+    let dense = random(1, shape.input_len());
+    // Few enough values that zeros are skipped.
+    let sparse = dense.iter().map(|x| if *x > 0.6 { *x } else { 0.0 }).collect::<Vec<f32>>();
     for precision in [Precision::F32, Precision::Bf16] {
-        check_precision(ConvShape { precision, ..shape });
+        for input in [&dense, &sparse] {
+            check_input(ConvShape { precision, ..shape }, input);
+        }
     }
 }
 
 #[track_caller]
-fn check_precision(shape: ConvShape) {
+fn check_input(shape: ConvShape, input: &[f32]) {
     let bias = random(3, shape.out_channels);
-    let [input, weight, grad] = [(1, shape.input_len()), (2, shape.weight_len()), (4, shape.output_len())]
-        .map(|(seed, n)| random(seed, n));
+    let [weight, grad] = [(2, shape.weight_len()), (4, shape.output_len())].map(|(seed, n)| random(seed, n));
     // What the reference multiplies; the kernels round by themselves.
     let operands = |values: &[f32]| match shape.precision {
         Precision::F32 => values.to_vec(),
         Precision::Bf16 => values.iter().map(|x| rounded(*x)).collect(),
     };
-    let [exact_input, exact_weight, exact_grad] = [&input, &weight, &grad].map(|values| operands(values));
+    let [exact_input, exact_weight, exact_grad] = [input, &weight, &grad].map(operands);
 
     let plain = Sums::new(grad.len(), &exact_input, &exact_weight, |x, w, y| {
         reference::conv2d(&shape, x, w, None, y);
@@ -71,15 +75,15 @@ fn check_precision(shape: ConvShape) {
         reference::conv2d_weight_grad(&shape, x, g, w);
     });
 
-    let spikes: Vec<f32> = random(5, input.len()).iter().map(|x| if *x > 0.4 { 1.0 } else { 0.0 }).collect();
-    let fired = |sums: &[f64]| sums.iter().zip(&spikes).map(|(sum, s)| sum * f64::from(*s)).collect();
+    let fired =
+        |sums: &[f64]| sums.iter().zip(input).map(|(sum, x)| if *x == 0.0 { 0.0 } else { *sum }).collect();
     let of_fired = Sums { values: fired(&of_input.values), magnitudes: fired(&of_input.magnitudes) };
 
     for isa in Isa::available() {
         let mut y = unwritten(grad.len());
-        conv2d(isa, &shape, &input, &weight, None, &mut y);
+        conv2d(isa, &shape, input, &weight, None, &mut y);
         plain.check(("conv2d", shape), isa, &y);
-        conv2d(isa, &shape, &input, &weight, Some(&bias), &mut y);
+        conv2d(isa, &shape, input, &weight, Some(&bias), &mut y);
         biased.check(("conv2d with bias", shape), isa, &y);
 
         let mut grad_input = unwritten(input.len());
@@ -87,18 +91,18 @@ fn check_precision(shape: ConvShape) {
         of_input.check(("conv2d_input_grad", shape), isa, &grad_input);
 
         let mut grad_weight = unwritten(weight.len());
-        conv2d_weight_grad(isa, &shape, &input, &grad, &mut grad_weight);
+        conv2d_weight_grad(isa, &shape, input, &grad, &mut grad_weight);
         of_weight.check(("conv2d_weight_grad", shape), isa, &grad_weight);
 
         let mut where_fired = unwritten(input.len());
-        conv2d_input_grad(isa, &shape, &grad, &weight, Some(&spikes), &mut where_fired);
-        let written = where_fired.iter().zip(&spikes).map(|(x, spike)| if *spike == 0.0 { 0.0 } else { *x });
+        conv2d_input_grad(isa, &shape, &grad, &weight, Some(input), &mut where_fired);
+        let written = where_fired.iter().zip(input).map(|(x, input)| if *input == 0.0 { 0.0 } else { *x });
         of_fired.check(("conv2d_input_grad where fired", shape), isa, &written.collect::<Vec<f32>>());
         assert!(where_fired.iter().all(|x| x.is_finite()), "{shape:?} on {isa}");
 
         // In bf16, memory of bf16 changes what is written, and nothing else.
         if shape.precision == Precision::Bf16 {
-            let [input, grad] = [&input, &grad].map(|values| narrow(values));
+            let [input, grad] = [input, &grad].map(narrow);
             let mut narrow_y = narrow(&unwritten(y.len()));
             conv2d(isa, &shape, &input, &weight, Some(&bias), &mut narrow_y);
             assert_eq!(narrow_y, narrow(&y), "conv2d of {shape:?} on {isa}");

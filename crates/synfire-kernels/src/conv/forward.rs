@@ -13,6 +13,7 @@ use crate::simd::{Simd, per_isa};
 
 use super::gather::{Elements, Gather, Layout};
 use super::panels::{Cut, Order};
+use super::skip;
 use super::tile::Pixels;
 
 /// The most values under the kernel that are summed in one go: their weights for one panel, 384 KiB, stay in the
@@ -21,8 +22,11 @@ const DEPTH: usize = 1536;
 /// Panels are computed by tasks of their own where units alone would be fewer than this.
 const TASKS: usize = 16;
 
+/// Where no more of a unit's input than this share is not 0, zeros are skipped: lists are slower than tiles beyond.
+const SKIPPED: f64 = 0.5;
+
 thread_local! {
-    static SCRATCH: RefCell<(Aligned, Aligned)> = RefCell::default();
+    static SCRATCH: RefCell<(Aligned, Aligned, skip::Listed)> = RefCell::default();
 }
 
 /// Computes `output[pixel, n] = bias[n] + Σ_k source[pixel, k]·weight[n, k]` for every group. `channels` are the output
@@ -57,29 +61,41 @@ pub(super) fn product<X: Element, Y: Element>(
         let (unit, part) = (i / parts, i % parts);
         let (unit, group) = (gather.unit(unit / order.groups), unit % order.groups);
         let first_pixel = gather.first_pixel(unit);
-        SCRATCH.with_borrow_mut(|(scratch, sums)| {
+        SCRATCH.with_borrow_mut(|(scratch, sums, listed)| {
             let scratch = scratch.at_least(gather.scratch_len());
             gather.fill(isa, unit, group, source, scratch);
+            let input = &scratch[..gather.filled(unit)];
+            let skips = skip::share(isa, input) <= SKIPPED;
+            if skips {
+                listed.list(isa, input, gather.pixel(), gather.bases(unit));
+            }
             for i in part * cut.len() / parts..(part + 1) * cut.len() / parts {
                 let panel = cut.panel(i);
                 let first = group * cut.width() + panel.first;
-                let mut weights = &weights.as_slice()[first * depth..];
+                let mut weights = &weights.as_slice()[first * depth..][..panel.width * depth];
+                let bias = &bias.as_slice()[first..][..panel.width];
                 let sums = sums.at_least(gather.pixels(unit) * panel.width);
-                for (i, runs) in blocks.iter().enumerate() {
-                    let depth = runs.iter().map(|run| run.len()).sum::<usize>();
-                    let (these, rest) = weights.split_at(depth * panel.width);
-                    weights = rest;
-                    let mut pixels = Pixels {
-                        scratch,
-                        bases: gather.bases(unit),
-                        runs,
-                        weights: these,
-                        vectors: panel.vectors,
-                        bias: (i == 0).then(|| &bias.as_slice()[first..]),
-                        sums,
-                    };
-                    // SAFETY: nothing but the instruction set, which `run` sees to.
-                    unsafe { run(isa, precision, &mut pixels) }
+                if skips {
+                    sums.chunks_exact_mut(panel.width).for_each(|sums| sums.copy_from_slice(bias));
+                    let (width, kernel, vectors) = (gather.width(), layout.kernel, panel.vectors);
+                    skip::Pixels { input: listed, width, kernel, weights, vectors, sums }.add(isa, precision);
+                } else {
+                    for (i, runs) in blocks.iter().enumerate() {
+                        let depth = runs.iter().map(|run| run.len()).sum::<usize>();
+                        let (these, rest) = weights.split_at(depth * panel.width);
+                        weights = rest;
+                        let mut pixels = Pixels {
+                            scratch,
+                            bases: gather.bases(unit),
+                            runs,
+                            weights: these,
+                            vectors: panel.vectors,
+                            bias: (i == 0).then_some(bias),
+                            sums,
+                        };
+                        // SAFETY: nothing but the instruction set, which `run` sees to.
+                        unsafe { run(isa, precision, &mut pixels) }
+                    }
                 }
                 for (sums, pixel) in sums.chunks_exact(panel.width).zip(first_pixel..) {
                     let from = (pixel * order.groups + group) * channels + panel.first;

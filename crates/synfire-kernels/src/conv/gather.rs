@@ -181,6 +181,21 @@ impl Gather {
         &self.runs
     }
 
+    /// Pixels of a row of the scratch.
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Elements of a pixel of the scratch.
+    pub(super) fn pixel(&self) -> usize {
+        self.layout.width()
+    }
+
+    /// Elements that a unit fills of its scratch.
+    pub(super) fn filled(&self, unit: Unit) -> usize {
+        unit.frames * self.band(unit.rows) * self.width * self.pixel()
+    }
+
     /// How many values a scratch needs. Every base plus every run lies [`SLACK`] values before its end.
     pub(super) fn scratch_len(&self) -> usize {
         self.frames * self.band(self.rows) * self.width * self.layout.width() + SLACK
@@ -197,11 +212,10 @@ impl Gather {
     ) {
         let Layout { frames, source: [height, width], channels, stride, before, dilation, .. } = self.layout;
         let (band, step) = (self.band(unit.rows), self.layout.frames_per_element());
-        let row = self.width * self.layout.width();
+        let (scratch, slack) = scratch.split_at_mut(self.filled(unit));
         // What a vector reads past the end must be a number, as it is multiplied by 0.
-        scratch[unit.frames * band * row..][..SLACK].fill(0.0);
-        let rows = scratch.chunks_exact_mut(row);
-        for (i, to) in rows.take(unit.frames * band).enumerate() {
+        slack[..SLACK].fill(0.0);
+        for (i, to) in scratch.chunks_exact_mut(self.width * self.pixel()).enumerate() {
             let frame = step * (unit.frame + i / band);
             let y = (unit.row * stride[0] + i % band) as isize - before[0];
             match source_index(y, dilation[0], height) {

@@ -11,6 +11,7 @@ use crate::simd::{Simd, per_isa};
 
 use super::gather::{Elements, Gather, Layout};
 use super::panels::{Cut, Order};
+use super::skip;
 use super::tile::Weights;
 
 /// About how many tasks there are. Where panels are fewer, the units are cut into chunks of which each has sums of its
@@ -19,8 +20,11 @@ const TASKS: usize = 24;
 /// Values that one task adds up at the end.
 const SUMS: usize = 1 << 13;
 
+/// Where no more of a unit's input than this share is not 0, zeros are skipped: lists are slower than tiles beyond.
+const SKIPPED: f64 = 0.5;
+
 thread_local! {
-    static SCRATCH: RefCell<(Aligned, Aligned)> = RefCell::default();
+    static SCRATCH: RefCell<(Aligned, Aligned, skip::ChannelLists)> = RefCell::default();
 }
 
 /// Computes `grad_weight[n, k] = Σ_pixels source[pixel, k]·grad_output[pixel, n]` for every group. `channels` are the
@@ -61,7 +65,7 @@ pub(super) fn weight_grad<X: Element, G: Element>(
         }
     }
     tasks.into_par_iter().with_max_len(1).for_each(|(chunk, group, panel, sums)| {
-        SCRATCH.with_borrow_mut(|(scratch, grads)| {
+        SCRATCH.with_borrow_mut(|(scratch, grads, lists)| {
             let scratch = scratch.at_least(gather.scratch_len());
             for i in chunk * units / chunks..(chunk + 1) * units / chunks {
                 let unit = gather.unit(i);
@@ -70,32 +74,46 @@ pub(super) fn weight_grad<X: Element, G: Element>(
                     let from = (pixel * order.groups + group) * channels + panel.first;
                     &grad_output[from..from + panel.channels]
                 };
-                let grads = grads.at_least(gather.pixels(unit) * panel.width);
-                let rows = grads.chunks_exact_mut(panel.width).map(|row| row.split_at_mut(panel.channels));
+                let input = &scratch[..gather.filled(unit)];
+                let skips = skip::share(isa, input) <= SKIPPED;
+                let bases = gather.bases(unit);
+                // Where the rows of errors stand, one for each output pixel.
+                let (lead, pixel) = (skip::lead(&gather, layout.kernel), gather.pixel());
+                let rows = if skips { lead + input.len() / pixel } else { bases.len() };
+                let row = |i: usize| if skips { lead + bases[i] / pixel } else { i };
+                let grads = grads.at_least(rows * panel.width);
+                if skips {
+                    grads.fill(0.0);
+                }
+                let mut write = |i: usize, first: usize, second: Option<usize>| {
+                    let to = &mut grads[row(i) * panel.width..][..panel.width];
+                    let (to, zeros) = to.split_at_mut(panel.channels);
+                    match precision {
+                        Precision::F32 => convert(isa, errors_of(first), to),
+                        Precision::Bf16 => pair_partners(isa, errors_of(first), second.map(errors_of), to),
+                    }
+                    zeros.fill(0.0);
+                };
                 match precision {
                     Precision::F32 => {
-                        for ((to, zeros), pixel) in rows.zip(gather.first_pixel(unit)..) {
-                            convert(isa, errors_of(pixel), to);
-                            zeros.fill(0.0);
-                        }
+                        let first = gather.first_pixel(unit);
+                        (0..bases.len()).for_each(|i| write(i, first + i, None));
                     }
                     Precision::Bf16 => {
-                        for ((to, zeros), (pixel, partner)) in rows.zip(gather.pixel_pairs(unit)) {
-                            pair_partners(isa, errors_of(pixel), partner.map(errors_of), to);
-                            zeros.fill(0.0);
-                        }
+                        let pairs = gather.pixel_pairs(unit).enumerate();
+                        pairs.for_each(|(i, (first, second))| write(i, first, second));
                     }
                 }
-                let mut weights = Weights {
-                    scratch,
-                    bases: gather.bases(unit),
-                    runs: gather.runs(),
-                    grads,
-                    vectors: panel.vectors,
-                    sums,
-                };
-                // SAFETY: nothing but the instruction set, which `run` sees to.
-                unsafe { run(isa, precision, &mut weights) }
+                if skips {
+                    let (kernel, width, vectors) = (layout.kernel, gather.width(), panel.vectors);
+                    skip::Weights { scratch: input, channels: pixel, width, kernel, grads, vectors, sums }
+                        .add(isa, precision, lists);
+                } else {
+                    let (runs, vectors) = (gather.runs(), panel.vectors);
+                    let mut weights = Weights { scratch, bases, runs, grads, vectors, sums };
+                    // SAFETY: nothing but the instruction set, which `run` sees to.
+                    unsafe { run(isa, precision, &mut weights) }
+                }
             }
         });
     });
