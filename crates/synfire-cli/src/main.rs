@@ -1,5 +1,6 @@
 //! The command `synfire`.
 
+#[cfg(not(target_env = "msvc"))]
 mod allocator;
 mod commands;
 mod console;
@@ -55,7 +56,6 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    allocator::keep_memory();
     let arguments = Arguments::parse();
     let trains = matches!(arguments.command, Command::Train(_));
     let console = Console::new(arguments.json, arguments.quiet, trains);
