@@ -22,9 +22,6 @@ const DEPTH: usize = 1536;
 /// Panels are computed by tasks of their own where units alone would be fewer than this.
 const TASKS: usize = 16;
 
-/// Where no more of a unit's input than this share is not 0, zeros are skipped: lists are slower than tiles beyond.
-const SKIPPED: f64 = 0.5;
-
 thread_local! {
     static SCRATCH: RefCell<(Aligned, Aligned, skip::Listed)> = RefCell::default();
 }
@@ -65,7 +62,7 @@ pub(super) fn product<X: Element, Y: Element>(
             let scratch = scratch.at_least(gather.scratch_len());
             gather.fill(isa, unit, group, source, scratch);
             let input = &scratch[..gather.filled(unit)];
-            let skips = skip::share(isa, input) <= SKIPPED;
+            let skips = skip::pays_for_pixels(skip::share(isa, input), &gather, layout.kernel);
             if skips {
                 listed.list(isa, input, gather.pixel(), gather.bases(unit));
             }

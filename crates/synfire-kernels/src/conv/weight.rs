@@ -20,9 +20,6 @@ const TASKS: usize = 24;
 /// Values that one task adds up at the end.
 const SUMS: usize = 1 << 13;
 
-/// Where no more of a unit's input than this share is not 0, zeros are skipped: lists are slower than tiles beyond.
-const SKIPPED: f64 = 0.5;
-
 thread_local! {
     static SCRATCH: RefCell<(Aligned, Aligned, skip::ChannelLists)> = RefCell::default();
 }
@@ -75,7 +72,7 @@ pub(super) fn weight_grad<X: Element, G: Element>(
                     &grad_output[from..from + panel.channels]
                 };
                 let input = &scratch[..gather.filled(unit)];
-                let skips = skip::share(isa, input) <= SKIPPED;
+                let skips = skip::pays_for_weights(skip::share(isa, input));
                 let bases = gather.bases(unit);
                 // Where the rows of errors stand, one for each output pixel.
                 let (lead, pixel) = (skip::lead(&gather, layout.kernel), gather.pixel());
