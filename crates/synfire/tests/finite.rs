@@ -36,6 +36,7 @@ fn found(net: &mut Net, input: Input, pass: Pass, case: &str) -> NonFinite {
     let before = bits(net);
     let found = step(net, input, pass).err().unwrap_or_else(|| panic!("{case}: nothing was found"));
     assert!(bits(net) == before, "{case}: the network has changed");
+    assert!(net.parameters().iter().all(|p| !p.value().is_require_grad()), "{case}: it is still tracked");
     found
 }
 
