@@ -4,6 +4,7 @@ mod common;
 
 use common::{Sandbox, TINY, TINY_NMNIST, write_mnist, write_nmnist};
 use std::fs;
+use synfire::file::{HostTensor, TensorFile};
 
 const MNIST: &[&str] =
     &["train", "mnist", "--data-dir", "data", "--out", "run", "--validation", "10", "--epochs", "1"];
@@ -127,6 +128,44 @@ fn edited(sandbox: &Sandbox, from: &str, to: &str) -> Vec<u8> {
     let at = bytes.windows(from.len()).position(|part| part == from.as_bytes()).expect("it is in the header");
     bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
     bytes
+}
+
+/// The bytes of a checkpoint, sound by its checksum, in which `value` stands in the tensor `name`.
+fn holding(bytes: &[u8], name: &str, value: f32) -> Vec<u8> {
+    let mut file = TensorFile::parse(bytes).unwrap();
+    file.tensors.get_mut(name).unwrap().values[2] = value;
+    let header = file.metadata.get_mut("synfire").unwrap();
+    let (before, _) = header.split_once("\"checksum\":").unwrap();
+    let mut all = format!("{before}\"checksum\":0}}").into_bytes();
+    for (name, HostTensor { shape, values }) in &file.tensors {
+        all.extend(name.bytes());
+        all.extend(shape.iter().flat_map(|&size| (size as u64).to_le_bytes()));
+        all.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    }
+    *header = format!("{before}\"checksum\":{}}}", crc32c::crc32c(&all));
+    file.to_bytes().unwrap()
+}
+
+#[test]
+fn checkpoints_whose_weights_are_not_finite() {
+    let sandbox = Sandbox::new();
+    sandbox.train("run", &[]);
+    let sound = sandbox.bytes("run/checkpoints/last.safetensors");
+    for (name, value) in [
+        ("layers.0.weight", f32::NAN),
+        ("layers.1.running_var", f32::INFINITY),
+        ("layers.6.bias", f32::NEG_INFINITY),
+    ] {
+        let bad = holding(&sound, name, value);
+        sandbox.write("bad.safetensors", &bad);
+        let told = ["bad.safetensors: the tensor `", name, "NaN or infinite"];
+        sandbox.fails(&["eval", "bad.safetensors"], 1, &told);
+        sandbox.fails(&["infer", "bad.safetensors", "--sample", "0"], 1, &told);
+        sandbox.write("run/checkpoints/last.safetensors", &bad);
+        sandbox.fails(&["train", "--resume", "run"], 1, &["last.safetensors: the tensor `", name]);
+    }
+    sandbox.write("bad.safetensors", holding(&sound, "layers.0.weight", 0.5));
+    sandbox.ok(&["eval", "bad.safetensors"]);
 }
 
 #[test]

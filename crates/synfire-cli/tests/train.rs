@@ -172,3 +172,26 @@ fn a_full_disk_is_an_error() {
     let ran = Ran::of(&sandbox.command(&["net", "list"]).stdout(full).output().unwrap());
     ran.failed(1, &["cannot write to standard output"], "net list > /dev/full");
 }
+
+#[test]
+fn a_run_that_diverges_says_where_and_how_to_go_on() {
+    let sandbox = Sandbox::new();
+    let train = |out, more: &[&str]| {
+        let huge = ["--lr", "1e30", "--schedule", "constant", "--clip-norm", "0"];
+        sandbox.run(&[&["train", "--out", out], TINY, &huge, more].concat())
+    };
+    let told = |place| [place, "the layer layers.0 computed a value that is NaN", "--lr", "--clip-norm 1"];
+    // Each epoch is a batch: the first leaves large weights and a checkpoint, the second meets them.
+    let ran = train("run", &["--batch-size", "160"]);
+    ran.failed(1, &told("batch 1 of epoch 2: "), "a checkpoint from before");
+    ran.failed(1, &["run/checkpoints/last.safetensors, is intact"], "a checkpoint from before");
+    let last = sandbox.bytes("run/checkpoints/last.safetensors");
+    sandbox.fails(&["train", "--resume", "run"], 1, &told("batch 1 of epoch 2: "));
+    assert!(sandbox.bytes("run/checkpoints/last.safetensors") == last);
+    assert!(!sandbox.path("run/summary.json").exists());
+    sandbox.ok(&["eval", "run/checkpoints/last.safetensors"]);
+
+    let ran = train("other", &["--batch-size", "80"]);
+    ran.failed(1, &told("batch 2 of epoch 1: "), "no checkpoint yet");
+    ran.failed(1, &["No checkpoint was written yet"], "no checkpoint yet");
+}

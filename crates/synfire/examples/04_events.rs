@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let plan = Plan::new(&"8C3-MP2-16C3-AP2-LI2".parse()?, [2, 16, 16], 3, true)?;
     let mut net = Net::new(plan, Lif::default(), 0, &device);
     let config = TrainConfig { time_steps: steps, ..TrainConfig::default() };
-    let answer = answer(&mut net, &config, &frames, 0);
+    let answer = answer(&mut net, &config, &frames, 0)?;
     println!(
         "untrained: class {} with certainty {:.2}, settled after step {} of {steps}",
         answer.class, answer.certainty, answer.settled_after

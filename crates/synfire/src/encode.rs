@@ -49,26 +49,27 @@ const PHASES: usize = 8;
 
 impl Encoding {
     /// The frames of `pixels` in 0..=1, `[steps, pixels]`, or nothing for [`Direct`](Self::Direct), whose frames
-    /// are all the image. `rng` is drawn from by rate coding alone.
+    /// are all the image. `rng` is drawn from by rate coding alone. A value that is NaN or infinite is no intensity and
+    /// is passed on as it is, for the network to refuse.
     pub fn frames(self, pixels: &[f32], steps: usize, rng: &mut ChaCha8Rng) -> Option<Vec<f32>> {
         let spike = |fires: bool| if fires { 1.0 } else { 0.0 };
+        if self == Self::Direct {
+            return None;
+        }
+        let mut value = |t: usize, x: f32| match self {
+            _ if !x.is_finite() => x,
+            Self::Direct => x,
+            Self::Rate => spike(rng.random::<f32>() < x),
+            Self::Latency => spike(x > 0.0 && first_spike(x, steps) == t),
+            Self::Phase => {
+                let phase = t % PHASES;
+                let level = (x.clamp(0.0, 1.0) * 255.0).round() as u32;
+                0.5f32.powi(1 + phase as i32) * spike(level >> (PHASES - 1 - phase) & 1 == 1)
+            }
+        };
         let mut out = Vec::with_capacity(pixels.len() * steps);
         for t in 0..steps {
-            match self {
-                Self::Direct => return None,
-                Self::Rate => out.extend(pixels.iter().map(|&x| spike(rng.random::<f32>() < x))),
-                Self::Latency => {
-                    out.extend(pixels.iter().map(|&x| spike(x > 0.0 && first_spike(x, steps) == t)))
-                }
-                Self::Phase => {
-                    let phase = t % PHASES;
-                    let weight = 0.5f32.powi(1 + phase as i32);
-                    out.extend(pixels.iter().map(|&x| {
-                        let level = (x.clamp(0.0, 1.0) * 255.0).round() as u32;
-                        weight * spike(level >> (PHASES - 1 - phase) & 1 == 1)
-                    }));
-                }
-            }
+            out.extend(pixels.iter().map(|&x| value(t, x)));
         }
         Some(out)
     }

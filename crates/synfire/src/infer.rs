@@ -1,6 +1,6 @@
 //! What a network says of one sample.
 
-use crate::net::{Net, Pass};
+use crate::net::{Net, NonFinite, Pass};
 use crate::train::{EVALUATION, TrainConfig};
 use serde::Serialize;
 use synfire_data::random;
@@ -22,19 +22,31 @@ pub struct Answer {
 /// Runs one sample: `values` of a still image `[C, H, W]` or of frames `[T, C, H, W]`. `sample` is its index in its
 /// data set, from which rate coding draws.
 ///
+/// # Errors
+/// If a value, a weight or what the network computes from them is NaN or infinite.
+///
 /// # Panics
 /// If the number of values is neither the image's nor the frames'.
-pub fn answer(net: &mut Net, config: &TrainConfig, values: &[f32], sample: usize) -> Answer {
+pub fn answer(
+    net: &mut Net,
+    config: &TrainConfig,
+    values: &[f32],
+    sample: usize,
+) -> Result<Answer, NonFinite> {
+    net.check()?;
     let [c, h, w] = net.plan().input;
     let shape =
         if values.len() == c * h * w { vec![1, c, h, w] } else { vec![1, config.time_steps, c, h, w] };
     let (purpose, epoch) = EVALUATION;
     let rng = |_| random::stream(purpose, config.seed, epoch, sample as u64);
     let input = config.encoding.input(values, &shape, config.time_steps, rng, net.device());
-    let readout = net.forward(input, &mut Pass::inference());
+    input.check().map_err(|found| found.among(&[sample]))?;
+    let mut pass = Pass::inference();
+    let readout = net.forward(input, &mut pass);
+    pass.check()?;
     let [steps, _, classes] = readout.dims();
     let readout = readout.into_data().try_into_vec::<f32>().expect("f32 readout");
-    from_readout(&readout, steps, classes)
+    Ok(from_readout(&readout, steps, classes))
 }
 
 fn from_readout(readout: &[f32], steps: usize, classes: usize) -> Answer {

@@ -1,7 +1,7 @@
 //! How fast a network trains and infers on this machine.
 
 use crate::loss::Loss;
-use crate::net::{Input, Net, Pass, Plan, Readout};
+use crate::net::{Input, Net, NonFinite, Pass, Plan, Readout};
 use crate::optim::{Optimizer, OptimizerKind};
 use crate::train::Step;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -60,17 +60,17 @@ pub struct Times {
 
 impl Times {
     /// Repeats `step` for `time`, and at least [`LEAST_STEPS`] times, after once to warm up.
-    fn measure(batch: usize, time: Duration, mut step: impl FnMut()) -> Self {
-        step();
+    fn measure<E>(batch: usize, time: Duration, mut step: impl FnMut() -> Result<(), E>) -> Result<Self, E> {
+        step()?;
         let end = Instant::now() + time;
         let mut seconds = Vec::new();
         while seconds.len() < LEAST_STEPS || Instant::now() < end {
             let start = Instant::now();
-            step();
+            step()?;
             seconds.push(start.elapsed().as_secs_f64());
         }
         seconds.sort_by(f64::total_cmp);
-        Self { seconds, batch }
+        Ok(Self { seconds, batch })
     }
 
     /// How many steps were measured.
@@ -98,24 +98,31 @@ pub struct Speed {
 
 /// Trains `net` on the same batch again and again, each of training and inference for `time`. The weights change.
 ///
+/// # Errors
+/// If a value becomes NaN or infinite.
+///
 /// # Panics
 /// If the load's shape is not the network's.
-pub fn measure(net: &mut Net, load: &Load, loss: Loss, time: Duration) -> Speed {
+pub fn measure(net: &mut Net, load: &Load, loss: Loss, time: Duration) -> Result<Speed, NonFinite> {
     let batch = load.labels.len();
     let infer = Times::measure(batch, time, || {
-        let readout = net.forward(load.input.clone(), &mut Pass::inference());
+        let mut pass = Pass::inference();
+        let readout = net.forward(load.input.clone(), &mut pass);
         readout.into_data();
-    });
+        pass.check()
+    })?;
     let mut optimizer = Optimizer::new(OptimizerKind::AdamW, 1e-4, 0.0);
     let mut dropout = random::stream("dropout", 0, 0, 0);
     let mut first_loss = None;
     let train = Times::measure(batch, time, || {
         let mut pass = Pass::training(Some(&mut dropout));
-        let Step { loss, gradients, .. } = Step::run(net, load.input.clone(), &load.labels, loss, &mut pass);
+        let step = Step::run(net, load.input.clone(), &load.labels, loss, &mut pass);
+        let Step { loss, gradients, .. } = step?;
         optimizer.step(net, gradients, 1e-3);
         first_loss.get_or_insert(loss);
-    });
-    Speed { train, infer, first_loss: first_loss.expect("a step ran") }
+        Ok(())
+    })?;
+    Ok(Speed { train, infer, first_loss: first_loss.expect("a step ran") })
 }
 
 #[cfg(test)]
@@ -131,7 +138,7 @@ mod tests {
             let load = Load::synthetic(&plan, 3, 2, &device);
             assert_eq!((load.input.batch(), load.labels.len()), (3, 3));
             let mut net = Net::new(plan, Lif::default(), 0, &device);
-            let speed = measure(&mut net, &load, Loss::CrossEntropy, Duration::ZERO);
+            let speed = measure(&mut net, &load, Loss::CrossEntropy, Duration::ZERO).unwrap();
             assert_eq!((speed.train.steps(), speed.infer.steps()), (LEAST_STEPS, LEAST_STEPS));
             let [median, least, most] = speed.train.samples_per_s();
             assert!(0.0 < least && least <= median && median <= most);

@@ -296,7 +296,8 @@ fn network(file: &TensorFile, device: &Device, report: &mut Report) -> Result<()
     let exact = config.min_margin >= SAFE_MARGIN;
 
     let mut pass = Pass::training(None).recording(Record::Spikes);
-    let Step { readout, loss, gradients } = Step::run(&mut net, input.clone(), &labels, Loss::Mse, &mut pass);
+    let step = Step::run(&mut net, input.clone(), &labels, Loss::Mse, &mut pass);
+    let Step { readout, loss, gradients, .. } = step.map_err(|e| e.to_string())?;
     let expected = f64::from(file.get("loss")?.values.first().copied().unwrap_or(f32::NAN));
     report.add("loss, relative", (loss - expected).abs() / expected.abs(), if exact { 1e-5 } else { 1e-4 });
     if exact {
@@ -337,7 +338,8 @@ fn network(file: &TensorFile, device: &Device, report: &mut Report) -> Result<()
     let losses = &file.get("adamw_losses")?.values;
     for (i, expected) in losses.iter().enumerate() {
         let pass = &mut Pass::training(None);
-        let Step { loss, gradients, .. } = Step::run(&mut net, input.clone(), &labels, Loss::Mse, pass);
+        let step = Step::run(&mut net, input.clone(), &labels, Loss::Mse, pass);
+        let Step { loss, gradients, .. } = step.map_err(|e| e.to_string())?;
         optimizer.step(&mut net, gradients, config.lr);
         report.add(format!("AdamW step {}, loss", i + 1), relative(&[loss as f32], &[*expected]), 1e-5);
     }
@@ -376,7 +378,8 @@ fn trajectory(
         let batch = Tensor::from_data(TensorData::new(batch, [config.batch, c, h, w]), device);
         let input = Input::constant(batch, config.time_steps);
         let pass = &mut Pass::training(None);
-        let Step { loss, gradients, .. } = Step::run(&mut net, input, &labels[rows], Loss::Mse, pass);
+        let step = Step::run(&mut net, input, &labels[rows], Loss::Mse, pass);
+        let Step { loss, gradients, .. } = step.map_err(|e| format!("batch {}: {e}", i + 1))?;
         optimizer.step(&mut net, gradients, config.lr);
         found.push(loss);
     }

@@ -173,6 +173,25 @@ fn of_another_optimizer() {
 }
 
 #[test]
+fn holding_what_is_not_finite() {
+    let names: [fn(&TensorFile) -> String; 3] = [
+        |_| "layers.0.weight".into(),
+        |_| "layers.1.running_var".into(),
+        |file| file.tensors.keys().find(|name| name.starts_with("optimizer.layers.0")).cloned().unwrap(),
+    ];
+    for value in [f32::NAN, f32::INFINITY] {
+        for name in names {
+            let mut told = String::new();
+            let text = edited(|file| {
+                told = name(file);
+                file.tensors.get_mut(&told).unwrap().values[3] = value;
+            });
+            assert!(text.contains(&format!("the tensor `{told}` holds a value that is NaN")), "{text}");
+        }
+    }
+}
+
+#[test]
 fn beside_other_settings() {
     let folder = stopped("4C3-AP4-LI1");
     let path = folder.path().join("config.toml");

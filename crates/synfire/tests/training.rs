@@ -198,9 +198,20 @@ fn a_diverged_run_says_so_and_leaves_its_checkpoint() {
     let last = RunFolder::new(folder.path()).last();
     let before = fs::read(&last).unwrap();
     let error = resume(folder.path()).unwrap().run(&mut Patience::endless()).unwrap_err();
-    assert!(matches!(error, TrainError::Diverged { epoch: 1, batch: 2..=5, .. }), "{error}");
-    assert!(error.to_string().contains("The last checkpoint stands; begin anew with a smaller"), "{error}");
+    assert!(matches!(error, TrainError::NonFiniteAt { epoch: 1, batch: Some(2..=5), .. }), "{error}");
+    assert!(
+        error.to_string().contains("last.safetensors, is intact; the usual cause is a learning rate"),
+        "{error}"
+    );
     assert_eq!(fs::read(&last).unwrap(), before);
+    assert!(resume(folder.path()).is_ok());
+
+    // A step that is too large is not written down, and what is there can be gone on with.
+    let larger = TrainConfig { weight_decay: 1e20, ..huge.clone() };
+    let folder = tempfile::tempdir().unwrap();
+    let error = start(&larger, folder.path()).unwrap().run(&mut Patience::batches(1)).unwrap_err();
+    let told = "batch 1 of epoch 1: the tensor `layers.";
+    assert!(error.to_string().starts_with(told) && !RunFolder::new(folder.path()).last().exists(), "{error}");
     assert!(resume(folder.path()).is_ok());
 
     // One batch an epoch: the validation is the first to see it. And voters, whose loss stays finite whatever the
@@ -211,7 +222,7 @@ fn a_diverged_run_says_so_and_leaves_its_checkpoint() {
             let folder = tempfile::tempdir().unwrap();
             match start(&config, folder.path()).unwrap().run(&mut Patience::endless()) {
                 Err(error) => {
-                    assert!(matches!(error, TrainError::Diverged { .. }), "{net} {method}: {error}");
+                    assert!(matches!(error, TrainError::NonFiniteAt { .. }), "{net} {method}: {error}");
                     let told = error.to_string().contains("No checkpoint was written yet");
                     assert_eq!(told, !RunFolder::new(folder.path()).last().exists(), "{error}");
                 }

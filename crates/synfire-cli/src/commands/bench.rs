@@ -80,7 +80,7 @@ impl Bench {
         net.precision = self.precision.here();
         let load = Load::synthetic(net.plan(), batch, steps, &device);
         let loss = usual_loss(net.plan().readout());
-        let speed = measure(&mut net, &load, loss, time);
+        let speed = measure(&mut net, &load, loss, time)?;
         let [train, train_least, train_most] = speed.train.samples_per_s();
         let [infer, infer_least, infer_most] = speed.infer.samples_per_s();
         let peak = peak_memory();

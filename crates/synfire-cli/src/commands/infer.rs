@@ -56,7 +56,8 @@ impl Infer {
         check_inference(net.plan(), 1, config.time_steps)?;
         let mut classify = |input: String, values: &[f32], (sample, label): (usize, Option<usize>)| {
             let started = Instant::now();
-            let answer = answer(&mut net, config, values, sample);
+            let answer = answer(&mut net, config, values, sample)
+                .map_err(|found| Error::failed(format!("{input}: {found}")))?;
             let milliseconds = started.elapsed().as_secs_f64() * 1e3;
             let truth = label.map(|label| format!(", labelled {}", names[label])).unwrap_or_default();
             console.say(format!(
@@ -67,6 +68,7 @@ impl Infer {
                 config.time_steps,
             ));
             console.json(&Line { input, class: &names[answer.class], answer, milliseconds });
+            Ok::<(), Error>(())
         };
         if let Some(index) = self.sample {
             let data = data_set(&checkpoint, &path, self.data_dir)?;
@@ -81,11 +83,12 @@ impl Infer {
             }
             let mut values = vec![0.0; test.sample_len(&config.frames())];
             test.load(index, &config.frames(), &mut values)?;
-            classify(format!("{} test sample {index}", data.name), &values, (index, Some(test.label(index))));
+            let name = format!("{} test sample {index}", data.name);
+            classify(name, &values, (index, Some(test.label(index))))?;
         }
         for file in &self.files {
             let values = read(file, checkpoint.header.input, config)?;
-            classify(file.display().to_string(), &values, (0, None));
+            classify(file.display().to_string(), &values, (0, None))?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -10,6 +10,7 @@ pub(crate) mod verify;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 use synfire::file::FileError;
+use synfire::net::NonFinite;
 use synfire::train::{Checkpoint, ConfigError, RunFolder, TrainError};
 use synfire_data::{DataError, DataSet, Locations};
 
@@ -64,6 +65,12 @@ impl From<DataError> for Error {
 
 impl From<FileError> for Error {
     fn from(error: FileError) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+impl From<NonFinite> for Error {
+    fn from(error: NonFinite) -> Self {
         Self::failed(error.to_string())
     }
 }

@@ -238,8 +238,11 @@ impl Linear {
         }
     }
 
-    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        ops::linear(x, self.weight.value(), self.bias.value())
+    /// `module` is its number.
+    fn forward(&self, x: Tensor<2>, pass: &mut Pass, module: usize) -> Tensor<2> {
+        let y = ops::linear(x, self.weight.value(), self.bias.value());
+        pass.watch(module, &y);
+        y
     }
 }
 
@@ -252,7 +255,7 @@ pub(super) struct LinearBlock {
 
 impl LinearBlock {
     pub(crate) fn forward(&self, flow: &Flow<2>, pass: &mut Pass, module: usize) -> Flow<2> {
-        let current = self.linear.forward(flow.values.clone());
+        let current = self.linear.forward(flow.values.clone(), pass, module);
         let relu = self.relu || pass.ann;
         let current = if relu { activation::relu(current) } else { current };
         let neuron = module + 1 + usize::from(self.relu);
@@ -272,7 +275,7 @@ pub(super) struct ReadoutLayer {
 impl ReadoutLayer {
     /// What each class gets at each time step, `[T, B, classes]`.
     pub(crate) fn forward(&self, flow: &Flow<2>, pass: &mut Pass, module: usize) -> Tensor<3> {
-        let current = flow.with(self.linear.forward(flow.values.clone()));
+        let current = flow.with(self.linear.forward(flow.values.clone(), pass, module));
         let units = match self.kind {
             _ if pass.ann => current.spread(pass.steps).values,
             Readout::Vote => pass.neurons(current, &(module + 1).to_string()).spread(pass.steps).values,

@@ -2,6 +2,7 @@
 //!
 //! [`NetSpec`] is a parsed layer string, [`Plan`] adds sizes, [`Net`] adds parameters and runs.
 
+mod finite;
 mod layers;
 mod named;
 mod parameter;
@@ -10,6 +11,7 @@ mod plan;
 mod spec;
 mod state;
 
+pub use finite::NonFinite;
 pub use layers::{EPS, MOMENTUM};
 pub use named::{NAMED, NamedNet, named};
 pub use parameter::{Buffer, Parameter};
@@ -33,6 +35,19 @@ enum Layer {
     Dropout(f32),
     Linear(LinearBlock),
     Readout(ReadoutLayer),
+}
+
+impl Layer {
+    /// What has parameters in it.
+    fn owner(&mut self) -> Option<&mut dyn Parameters> {
+        match self {
+            Self::Conv { block, .. } => Some(block.as_mut()),
+            Self::Residual(block) => Some(block.as_mut()),
+            Self::Linear(block) => Some(&mut block.linear),
+            Self::Readout(readout) => Some(&mut readout.linear),
+            Self::Pool(..) | Self::Dropout(_) => None,
+        }
+    }
 }
 
 /// A spiking network: it owns parameters and running statistics, and no state of its neurons, which lives
@@ -110,6 +125,9 @@ impl Net {
 
     /// Runs the network: what each class gets at each time step, `[T, B, classes]`. The mean over T is the output.
     ///
+    /// Neurons hide values that are NaN or infinite. [`Input::check`] and [`Net::check`] find them before the pass,
+    /// [`Pass::check`] those that came up in its linear layers; [`Step`](crate::train::Step) looks everywhere.
+    ///
     /// # Panics
     /// If the input's channels, height or width are not the plan's.
     pub fn forward(&mut self, input: Input, pass: &mut Pass) -> Tensor<3> {
@@ -152,7 +170,11 @@ impl Net {
                 (Layer::Dropout(p), None) => image = pass.dropout(image.widened(), *p),
                 (Layer::Dropout(p), Some(row)) => flat = Some(pass.dropout(row, *p)),
                 (Layer::Linear(block), Some(row)) => flat = Some(block.forward(&row, pass, module)),
-                (Layer::Readout(readout), Some(row)) => return readout.forward(&row, pass, module),
+                (Layer::Readout(readout), Some(row)) => {
+                    let readout = readout.forward(&row, pass, module);
+                    pass.watch(module, &readout);
+                    return readout;
+                }
                 _ => unreachable!("the plan keeps image layers before flat ones"),
             }
         }
@@ -160,13 +182,7 @@ impl Net {
     }
 
     fn owners(&mut self) -> impl Iterator<Item = &mut dyn Parameters> {
-        self.layers.iter_mut().filter_map(|layer| match layer {
-            Layer::Conv { block, .. } => Some(block.as_mut() as &mut dyn Parameters),
-            Layer::Residual(block) => Some(block.as_mut()),
-            Layer::Linear(block) => Some(&mut block.linear),
-            Layer::Readout(readout) => Some(&mut readout.linear),
-            Layer::Pool(..) | Layer::Dropout(_) => None,
-        })
+        self.layers.iter_mut().filter_map(Layer::owner)
     }
 
     /// Every trained parameter, in the order of the layers.
@@ -182,6 +198,11 @@ impl Net {
     /// Makes every parameter a leaf of the next backward pass.
     pub fn track(&mut self) {
         self.parameters().into_iter().for_each(Parameter::track);
+    }
+
+    /// Ends the tracking without gradients.
+    pub(crate) fn untrack(&mut self) {
+        self.parameters().into_iter().for_each(Parameter::untrack);
     }
 
     /// The gradient of each parameter, in the order of [`parameters`](Self::parameters), flat; ends the tracking.

@@ -1,5 +1,6 @@
 //! What one forward pass knows and notes down.
 
+use super::NonFinite;
 use crate::ops::{self, Lif, LifShape, Precision};
 use burn::tensor::{FloatDType, Tensor, TensorData};
 use rand::Rng;
@@ -141,6 +142,7 @@ pub struct Pass<'a> {
     pub record: Record,
     /// What was noted down.
     pub recorded: Vec<Recorded>,
+    pub(crate) non_finite: Option<NonFinite>,
     pub(crate) steps: usize,
     pub(crate) lif: Lif,
     pub(crate) norm: Norm,
@@ -156,6 +158,7 @@ impl<'a> Pass<'a> {
             rng: None,
             record: Record::Nothing,
             recorded: Vec::new(),
+            non_finite: None,
             steps: 0,
             lif: Lif::default(),
             norm: Norm::default(),

@@ -9,7 +9,7 @@ use super::config::TrainConfig;
 use super::error::TrainError;
 use super::memory::check_held;
 use crate::file::{FileError, HostTensor, TensorFile, write_atomically};
-use crate::net::{Net, StateError};
+use crate::net::{Net, NonFinite, StateError};
 use crate::optim::{Optimizer, OptimizerState};
 use burn::tensor::{Device, TensorData};
 use serde::{Deserialize, Serialize};
@@ -176,6 +176,15 @@ impl Header {
     }
 }
 
+/// Checks every value of `file`.
+fn check_finite(file: &TensorFile) -> Result<(), NonFinite> {
+    let sound = |tensor: &HostTensor| tensor.values.iter().all(|value| value.is_finite());
+    match file.tensors.iter().find(|(_, tensor)| !sound(tensor)) {
+        Some((name, _)) => Err(NonFinite::Tensor(name.clone())),
+        None => Ok(()),
+    }
+}
+
 /// A checkpoint in memory.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
@@ -186,6 +195,9 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// What a run is now.
+    ///
+    /// # Errors
+    /// If a weight, a running statistic or the optimiser's state is NaN or infinite.
     pub fn new(
         config: &TrainConfig,
         data: &DataSet,
@@ -193,7 +205,7 @@ impl Checkpoint {
         position: &Position,
         net: &mut Net,
         optimizer: Option<&Optimizer>,
-    ) -> Self {
+    ) -> Result<Self, NonFinite> {
         let mut file = TensorFile { tensors: net.state(), ..TensorFile::default() };
         let mut counters = BTreeMap::new();
         if let Some(optimizer) = optimizer {
@@ -205,6 +217,7 @@ impl Checkpoint {
                 file.tensors.insert(format!("{OPTIMIZER}{name}"), HostTensor { shape, values });
             }
         }
+        check_finite(&file)?;
         let mut header = Header {
             format: FORMAT,
             config: TrainConfig { data_dir: None, ..config.clone() },
@@ -216,7 +229,7 @@ impl Checkpoint {
             checksum: 0,
         };
         header.checksum = header.checksum_with(&file);
-        Self { header, file }
+        Ok(Self { header, file })
     }
 
     /// Writes it, whole or not at all.
@@ -233,7 +246,7 @@ impl Checkpoint {
     /// Reads one.
     ///
     /// # Errors
-    /// If the file cannot be read, is damaged, or is no checkpoint of this version.
+    /// If the file cannot be read, is damaged, is no checkpoint of this version, or a value in it is NaN or infinite.
     pub fn read(path: &Path) -> Result<Self, FileError> {
         let file = TensorFile::read(path)?;
         let content = |problem: String| FileError::content(path, problem);
@@ -251,6 +264,7 @@ impl Checkpoint {
             return Err(content(format!("damaged: its checksum is {found:08x}, expected {expected:08x}")));
         }
         header.check_position().map_err(content)?;
+        check_finite(&file).map_err(|found| content(found.to_string()))?;
         Ok(Self { header, file })
     }
 

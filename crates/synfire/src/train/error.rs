@@ -1,7 +1,7 @@
 //! Why a run cannot be.
 
 use crate::file::FileError;
-use crate::net::NetError;
+use crate::net::{NetError, NonFinite};
 use std::path::PathBuf;
 use synfire_data::DataError;
 
@@ -89,22 +89,40 @@ pub enum TrainError {
     /// A file of the run cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A loss or a gradient is no number any more.
+    /// A sample or the network is not finite.
+    #[error(transparent)]
+    NonFinite(#[from] NonFinite),
+    /// A run met a value that is not finite. It has learnt nothing from that batch and written nothing down.
     #[error(
-        "the {quantity} became {value} in epoch {epoch}, batch {batch}: training diverged. {}; begin anew with a \
-         smaller --lr, or with --clip-norm 1",
-        if *checkpoint { "The last checkpoint stands" } else { "No checkpoint was written yet" }
+        "{} epoch {epoch}: {found}. {}; {}",
+        batch.map_or("at the end of".into(), |batch| format!("batch {batch} of")),
+        match checkpoint {
+            Some(path) => format!("The last checkpoint, {}, is intact", path.display()),
+            None => "No checkpoint was written yet".into(),
+        },
+        way_on(found)
     )]
-    Diverged {
-        /// What it is of.
-        quantity: &'static str,
-        /// Its value.
-        value: f64,
+    NonFiniteAt {
+        /// What it is.
+        found: NonFinite,
         /// Epoch, from 1.
         epoch: usize,
-        /// Batch, from 1.
-        batch: usize,
-        /// There is a checkpoint from before.
-        checkpoint: bool,
+        /// Batch, from 1; none if it was met after the last one.
+        batch: Option<usize>,
+        /// The checkpoint from before, where there is one.
+        checkpoint: Option<PathBuf>,
     },
+}
+
+/// The usual cause of `found`, and what to do.
+fn way_on(found: &NonFinite) -> &'static str {
+    match found {
+        NonFinite::Input { .. } => {
+            "the usual cause is a damaged file of the data set: mend it, and resume the run"
+        }
+        _ => {
+            "the usual cause is a learning rate that is too high, and a run that is resumed comes here again: begin \
+             anew with a smaller --lr, or with --clip-norm 1"
+        }
+    }
 }

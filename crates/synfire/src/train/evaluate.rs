@@ -4,7 +4,7 @@ use super::config::TrainConfig;
 use super::error::TrainError;
 use crate::encode::Encoding;
 use crate::loss::mean_over_time;
-use crate::net::{Input, Net, Pass, Record};
+use crate::net::{Input, Net, NonFinite, Pass, Record};
 use burn::tensor::{Device, Tensor};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -66,7 +66,7 @@ pub(crate) fn answers(output: Tensor<2>) -> Vec<usize> {
 /// it says no, there is no result.
 ///
 /// # Errors
-/// If a sample cannot be loaded.
+/// If a sample cannot be loaded, or a sample, a weight or what the network computes from them is NaN or infinite.
 pub fn evaluate(
     net: &mut Net,
     loader: &Loader,
@@ -78,16 +78,23 @@ pub fn evaluate(
     let device = net.device().clone();
     let mut total = Evaluation { confusion: vec![vec![0; classes]; classes], ..Evaluation::default() };
     let mut correct = 0;
+    net.check()?;
     for batch in loader.iter(&loader.file_order(), 0) {
         if !keep_going(total.samples) {
             return Ok(None);
         }
         let batch = batch?;
         let mut pass = Pass::inference().recording(Record::Rates).as_ann(ann);
-        let readout = net.forward(input(&batch, config, ann, EVALUATION, &device), &mut pass);
+        let input = input(&batch, config, ann, EVALUATION, &device);
+        input.check().map_err(|found| found.among(&batch.indices))?;
+        let readout = net.forward(input, &mut pass);
+        pass.check()?;
         let n = batch.labels.len();
-        total.loss +=
-            n as f64 * f64::from(config.loss.of(readout.clone(), &batch.labels).into_scalar::<f32>());
+        let loss = config.loss.of(readout.clone(), &batch.labels).into_scalar::<f32>();
+        if !loss.is_finite() {
+            return Err(NonFinite::Loss.into());
+        }
+        total.loss += n as f64 * f64::from(loss);
         for (&label, answer) in batch.labels.iter().zip(answers(mean_over_time(readout))) {
             total.confusion[label][answer] += 1;
             correct += usize::from(label == answer);

@@ -10,7 +10,7 @@ use super::run::{EpochRecord, RunFolder, Summary};
 use super::step::Step;
 use crate::file::FileError;
 use crate::loss::mean_over_time;
-use crate::net::{Net, Pass, Plan};
+use crate::net::{Net, NonFinite, Pass, Plan};
 use crate::optim::{self, Optimizer};
 use burn::tensor::{Device, Tensor};
 use std::collections::BTreeMap;
@@ -158,7 +158,7 @@ impl Trainer {
     /// Trains to the end or until the observer stops it, then tests the best epoch once.
     ///
     /// # Errors
-    /// If a sample cannot be loaded, a file cannot be written or training diverges.
+    /// If a sample cannot be loaded, a file cannot be written or a value becomes NaN or infinite.
     pub fn run(&mut self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
         if self.is_finished()? {
             return Ok(Outcome::Finished(Box::new(self.folder.summary()?)));
@@ -181,10 +181,12 @@ impl Trainer {
             work.training = work.start.elapsed().as_secs_f64();
             let ann = self.ann();
             let mut go_on = |samples| observer.evaluated(samples);
-            let Some(result) = evaluate(&mut self.net, &validation, &self.config, ann, &mut go_on)? else {
-                return self.stopped();
-            };
-            self.check_finite("validation loss", result.loss, self.position.batch)?;
+            let result = evaluate(&mut self.net, &validation, &self.config, ann, &mut go_on);
+            let result = result.map_err(|error| match error {
+                TrainError::NonFinite(found) => self.non_finite(found, self.position.epoch + 1, None),
+                other => other,
+            });
+            let Some(result) = result? else { return self.stopped() };
             self.end_epoch(&result, &work, &mut warned, observer)?;
         }
         if !self.patience_left() {
@@ -204,13 +206,15 @@ impl Trainer {
         }
     }
 
-    /// Refuses a value that is no number, after `batch` batches of the present epoch.
-    fn check_finite(&self, quantity: &'static str, value: f64, batch: usize) -> Result<(), TrainError> {
-        if value.is_finite() {
-            return Ok(());
+    /// What ends a run that met `found` in batch `batch` of epoch `epoch` (from 1 both), or after all of them.
+    fn non_finite(&self, found: NonFinite, epoch: usize, batch: Option<usize>) -> TrainError {
+        match self.folder.has_checkpoint() {
+            Ok(there) => {
+                let checkpoint = there.then(|| self.folder.last());
+                TrainError::NonFiniteAt { found, epoch, batch, checkpoint }
+            }
+            Err(error) => error.into(),
         }
-        let (epoch, checkpoint) = (self.position.epoch + 1, self.folder.has_checkpoint()?);
-        Err(TrainError::Diverged { quantity, value, epoch, batch, checkpoint })
     }
 
     /// Whether the present epoch trains without neurons.
@@ -234,7 +238,13 @@ impl Trainer {
 
     fn checkpoint(&mut self) -> Result<(), TrainError> {
         let Self { config, data, split, position, net, optimizer, .. } = self;
-        Ok(Checkpoint::new(config, data, split, position, net, Some(optimizer)).write(&self.folder.last())?)
+        // The last batch's step may have been too large. What cannot be resumed from replaces no checkpoint.
+        let checkpoint = Checkpoint::new(config, data, split, position, net, Some(optimizer));
+        let checkpoint = checkpoint.map_err(|found| match self.position {
+            Position { epoch, batch: 0, .. } => self.non_finite(found, epoch, None),
+            Position { epoch, batch, .. } => self.non_finite(found, epoch + 1, Some(batch)),
+        })?;
+        Ok(checkpoint.write(&self.folder.last())?)
     }
 
     /// Trains the rest of the present epoch; `false` if the observer stopped it.
@@ -275,11 +285,8 @@ impl Trainer {
         let mut pass = Pass::training(Some(&mut dropout)).as_ann(ann);
 
         let step = Step::run(&mut self.net, input, &batch.labels, self.config.loss, &mut pass);
-        let Step { readout, loss, mut gradients } = step;
-        self.check_finite("loss", loss, index + 1)?;
-        let norms = optim::norms(&gradients);
-        // Voters whose potential is no number are silent: their loss stays finite.
-        self.check_finite("gradient's norm", norms.iter().sum(), index + 1)?;
+        let Step { readout, loss, mut gradients, norms } =
+            step.map_err(|found| self.non_finite(found.among(&batch.indices), epoch + 1, Some(index + 1)))?;
         self.add(batch, loss, mean_over_time(readout), &norms);
         if self.config.clip_norm > 0.0 {
             gradients = optim::clip(gradients, &norms, self.config.clip_norm);
@@ -347,7 +354,7 @@ impl Trainer {
         if better && !ann {
             self.position.best = Some(Best { epoch, accuracy: validation.accuracy, loss: validation.loss });
             let Self { config, data, split, position, net, .. } = self;
-            Checkpoint::new(config, data, split, position, net, None).write(&self.folder.best())?;
+            Checkpoint::new(config, data, split, position, net, None)?.write(&self.folder.best())?;
         }
         self.checkpoint()?;
         observer.epoch(&record);

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use synfire::net::NonFinite;
 use synfire::train::{Outcome, RunFolder, Summary, TrainConfig, TrainError, Trainer};
 
 /// Train a spiking network.
@@ -122,7 +123,11 @@ fn train(trainer: &mut Trainer, console: &Console, verbose: bool) -> Result<Exit
     let resume = format!("synfire train --resume {}", shell_word(&path));
     match outcome.inspect_err(|error| {
         // A run that diverged would diverge again.
-        if !matches!(error, TrainError::Diverged { .. }) && trainer.folder().last().exists() {
+        let mended = match error {
+            TrainError::NonFiniteAt { found, .. } => matches!(found, NonFinite::Input { .. }),
+            _ => true,
+        };
+        if mended && trainer.folder().last().exists() {
             console.note(format!("stopped by an error; once it is mended, continue with\n  {resume}"));
         }
     })? {
