@@ -1,5 +1,6 @@
 //! The operations on Burn's CPU backend, by `synfire-kernels`.
 
+use super::clock::{self, Kind};
 use super::{
     BlockConfig, ConvShape, LifShape, LinearShape, NormConfig, NormShape, PoolShape, Pooling, SpikeKernels,
     SpikeOps, Stats, portable,
@@ -90,6 +91,7 @@ impl SpikeKernels for Flex {
         }
         let (x, weight, bias) = (contiguous(&x), contiguous(&weight), contiguous(&bias));
         let mut y = vec![0.0; s.output_len()];
+        let _call = clock::call(Kind::ConvForward, s.macs());
         conv::conv2d(Isa::detect(), &s, slice(&x), slice(&weight), Some(slice(&bias)), &mut y);
         tensor(y, &[s.frames, s.out_height(), s.out_width(), s.out_channels])
     }
@@ -100,6 +102,7 @@ impl SpikeKernels for Flex {
         }
         let (grad, weight) = (contiguous(&grad), contiguous(&weight));
         let mut out = vec![0.0; s.input_len()];
+        let _call = clock::call(Kind::ConvInputGrad, s.macs());
         conv::conv2d_input_grad(Isa::detect(), &s, slice(&grad), slice(&weight), &mut out);
         tensor(out, &[s.frames, s.height, s.width, s.in_channels])
     }
@@ -110,6 +113,7 @@ impl SpikeKernels for Flex {
         }
         let (x, grad) = (contiguous(&x), contiguous(&grad));
         let mut out = vec![0.0; s.weight_len()];
+        let _call = clock::call(Kind::ConvWeightGrad, s.macs());
         conv::conv2d_weight_grad(Isa::detect(), &s, slice(&x), slice(&grad), &mut out);
         let n = out.len();
         tensor(out, &[n])
@@ -131,6 +135,7 @@ impl SpikeKernels for Flex {
         }
         let (x, weight, bias) = (contiguous(&x), contiguous(&weight), contiguous(&bias));
         let mut y = vec![0.0; s.rows * s.outputs];
+        let _call = clock::call(Kind::Linear, s.macs());
         linear::linear(
             Isa::detect(),
             s.rows,
@@ -150,6 +155,7 @@ impl SpikeKernels for Flex {
         }
         let (grad, weight) = (contiguous(&grad), contiguous(&weight));
         let mut out = vec![0.0; s.rows * s.inputs];
+        let _call = clock::call(Kind::Linear, s.macs());
         linear::linear_input_grad(
             Isa::detect(),
             s.rows,
@@ -168,6 +174,7 @@ impl SpikeKernels for Flex {
         }
         let (x, grad) = (contiguous(&x), contiguous(&grad));
         let mut out = vec![0.0; s.outputs * s.inputs];
+        let _call = clock::call(Kind::Linear, s.macs());
         linear::linear_weight_grad(
             Isa::detect(),
             s.rows,
@@ -252,6 +259,7 @@ impl SpikeKernels for Flex {
         }
         let groups = shape.statistics();
         let (mut mean, mut variance) = (vec![0.0; groups], vec![0.0; groups]);
+        let _call = clock::call(Kind::BlockStatistics, 0);
         norm::statistics(Isa::detect(), &shape, slice(&contiguous(&x)), &mut mean, &mut variance);
         Stats { mean: tensor(mean, &[groups]), variance: tensor(variance, &[groups]) }
     }
@@ -269,6 +277,7 @@ impl SpikeKernels for Flex {
         let BlockConfig { shape, lif, .. } = config;
         let inputs = BlockInputs::new(&z, stats, &gamma, &beta);
         let mut y = vec![0.0; shape.output_len()];
+        let _call = clock::call(Kind::BlockForward, 0);
         let fired =
             block::block(Isa::detect(), &shape, &lif, &inputs.norm(&config), slice(&inputs.z), &mut y);
         let neurons = shape.steps * shape.batch * shape.height * shape.width * shape.channels;
@@ -291,6 +300,7 @@ impl SpikeKernels for Flex {
         let (inputs, grad) = (BlockInputs::new(&z, &stats, &gamma, &beta), contiguous(&grad));
         let mut for_z = vec![0.0; shape.input_len()];
         let (mut for_gamma, mut for_beta) = (vec![0.0; shape.channels], vec![0.0; shape.channels]);
+        let _call = clock::call(Kind::BlockBackward, 0);
         block::block_backward(
             Isa::detect(),
             &shape,
