@@ -61,24 +61,23 @@ def speed(cases):
              "peak MiB", "of Synfire's"]
     rows = []
     for rounds in cases:
-        of_synfire = {key: median(rounds, "synfire", key) for key in KEYS}
+        train, infer, peak = medians(rounds, "synfire")
         for name in rounds[0]:
-            own = {key: median(rounds, name, key) for key in KEYS}
+            own_train, own_infer, own_peak = medians(rounds, name)
             all_train = [one[name]["train_samples_per_s"] for one in rounds]
-            train, infer, peak = ("" if name == "synfire" else f"{ratio:.2f}x" for ratio in [
-                of_synfire[KEYS[0]] / own[KEYS[0]], of_synfire[KEYS[1]] / own[KEYS[1]], own[KEYS[2]] / of_synfire[KEYS[2]]])
-            program = f"**Synfire {rounds[0][name]['precision']}**" if name == "synfire" else f"PyTorch {name}"
+            program, ratios = f"**Synfire {rounds[0]['synfire']['precision']}**", ["", "", ""]
+            if name != "synfire":
+                program = f"PyTorch {name}"
+                ratios = [f"{ratio:.2f}x" for ratio in [train / own_train, infer / own_infer, own_peak / peak]]
             rows.append([label(rounds[0]["synfire"]), program,
-                         f"{own[KEYS[0]]:.1f} ({min(all_train):.1f}–{max(all_train):.1f})", train,
-                         f"{own[KEYS[1]]:.1f}", infer, f"{own[KEYS[2]]:.0f}", peak])
+                         f"{own_train:.1f} ({min(all_train):.1f}–{max(all_train):.1f})", ratios[0],
+                         f"{own_infer:.1f}", ratios[1], f"{own_peak:.0f}", ratios[2]])
     return markdown(heads, rows)
 
 
-KEYS = ["train_samples_per_s", "infer_samples_per_s", "peak_rss_mib"]
-
-
-def median(rounds, name, key):
-    return statistics.median(one[name][key] for one in rounds)
+def medians(rounds, name):
+    keys = ["train_samples_per_s", "infer_samples_per_s", "peak_rss_mib"]
+    return [statistics.median(one[name][key] for one in rounds) for key in keys]
 
 
 def kernels(lines):
