@@ -3,33 +3,45 @@
 
     cargo build --release
     python bench/compare.py                                     # the three released networks, all forms
-    python bench/compare.py --case NET:BATCH:STEPS[:C,H,W] --forms eager --rounds 5
+    python bench/compare.py --precision f32                     # the same in single precision
+    python bench/compare.py --checkpoint RUN --data-dir DIR     # trained weights on a batch of their test set
+    python bench/compare.py --growth                            # Synfire alone: time and memory over T, B and threads
+    python bench/compare.py --case NET:BATCH:STEPS[:C,H,W] --forms eager --rounds 5 --no-docs
 
 For each case it first checks that both compute the same thing: PyTorch writes one training step as a golden file,
 `synfire verify` compares it, and the losses must agree within 1 %. No more can be asked of a deep network in single
 precision: a rounding error flips a spike, which flips others behind it, so that PyTorch's own gradients in single and
-double precision differ as much; exact agreement is what the golden files of small networks are for. Then the programs run in turn, a process each, for some rounds, so
-that what else the machine does hits all of them. A record with every figure goes to bench/records/DATE.json, a
-Markdown table to standard output. Ratios are those of medians over the rounds.
+double precision differ as much; exact agreement is what the golden files of small networks are for. Then the programs
+run in turn, a process each, for some rounds, so that what else the machine does hits all of them, and at last Synfire
+tells where its time goes. Ratios are those of medians over the rounds.
+
+A record with every figure goes to bench/records/DATE-TABLE.json, its tables to standard output and to their places in
+docs/performance.md.
 """
 
 import argparse
 import datetime
 import json
+import os
 import pathlib
 import platform
-import statistics
+import resource
 import subprocess
 import sys
 import tempfile
+import time
+
+import tables
 
 HERE = pathlib.Path(__file__).resolve().parent
 FORMS = ["eager", "layerwise", "channels-last", "bf16"]
 CASES = ["nmnist:16:16", "cifar10:16:8", "dvs:2:16"]
-
-
 # How far the losses of one step may be apart, relative.
 LOSS = 0.01
+# What grows: one of time steps, samples and threads at a time, from a case that is quick.
+GROWING = "nmnist"
+SMALL = {"time_steps": 8, "batch_size": 2, "threads": os.cpu_count()}
+GROWTH = {"time_steps": [4, 8, 16, 32, 64], "batch_size": [1, 2, 4, 8, 16, 32], "threads": [1, 2]}
 
 
 def line_of(command, codes=(0,)):
@@ -47,87 +59,135 @@ def processor():
         return platform.processor()
 
 
+class Neighbours:
+    """How much of the processor's time other programs took meanwhile: figures taken on a busy machine are no claim."""
+
+    def __init__(self):
+        self.began = self.seconds()
+
+    @staticmethod
+    def seconds():
+        """Of all programs, of ours, and of the clock."""
+        busy = pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:]
+        # User, nice, system, and after idle and waiting: interrupts, and what the host took.
+        ticks = sum(int(busy[i]) for i in [0, 1, 2, 5, 6, 7])
+        ours = [resource.getrusage(who) for who in [resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN]]
+        return ticks / os.sysconf("SC_CLK_TCK"), sum(one.ru_utime + one.ru_stime for one in ours), time.monotonic()
+
+    def share(self):
+        everyone, own, clock = (now - then for now, then in zip(self.seconds(), self.began))
+        return max(0.0, everyone - own) / clock / os.cpu_count()
+
+
 class Case:
+    """A network with random weights on a random batch."""
+
     def __init__(self, text, args):
         net, batch, steps, *shape = text.split(":")
-        self.net, self.batch, self.steps, self.args = net, int(batch), int(steps), args
-        self.shape = ["--input", *shape] if shape else []
-
-    def sizes(self):
-        return ["--net", self.net, "--batch-size", self.batch, "--time-steps", self.steps, *self.shape]
+        self.args, self.name = args, net
+        sizes = ["--net", net, "--batch-size", batch, "--time-steps", steps, *(["--input", *shape] if shape else [])]
+        self.for_synfire = self.for_torch = sizes
 
     def torch(self, *more):
-        return line_of([self.args.python, HERE / "torch_forms.py", *self.sizes(), *more])
+        return line_of([self.args.python, HERE / "torch_forms.py", *self.for_torch, *more])
 
-    def check(self):
-        """The loss of one step of PyTorch's eager form is Synfire's; returns every difference that was found."""
-        with tempfile.TemporaryDirectory() as folder:
-            file = pathlib.Path(folder) / "step.safetensors"
-            self.torch("--golden", file)
-            # 1: a check exceeds the tolerance of golden files.
-            lines = line_of([self.args.synfire, "verify", "--json", file], codes=(0, 1)).splitlines()
+    def synfire(self, *more):
+        return json.loads(line_of([
+            self.args.synfire, "bench", "--json", *self.for_synfire, "--precision", self.args.precision,
+            "--seconds", self.args.seconds, *more]))
+
+    def check(self, folder):
+        """The loss of one step of PyTorch's is Synfire's; returns every difference that was found."""
+        file = folder / "golden.safetensors"
+        self.torch("--golden", file)
+        # 1: a check exceeds the tolerance of golden files.
+        lines = line_of([self.args.synfire, "verify", "--json", file], codes=(0, 1)).splitlines()
         differences = {check["check"]: check["difference"] for check in map(json.loads, lines)}
         if not differences["loss, relative"] <= LOSS:
-            sys.exit(f"{self.net}: the two programs differ: {differences}")
+            sys.exit(f"{self.name}: the two programs differ: {differences}")
         return differences
 
     def measure(self):
-        programs = {"synfire": lambda: line_of([self.args.synfire, "bench", "--json", *self.sizes(),
-                                                "--seconds", self.args.seconds])}
+        programs = {"synfire": self.synfire}
         for form in self.args.forms:
-            programs[form] = lambda form=form: self.torch("--form", form, "--seconds", self.args.seconds)
+            programs[form] = lambda form=form: json.loads(
+                self.torch("--form", form, "--seconds", self.args.seconds))
         rounds = []
         for i in range(self.args.rounds):
-            print(f"{self.net}: round {i + 1} of {self.args.rounds}", file=sys.stderr)
-            rounds.append({name: json.loads(run()) for name, run in programs.items()})
+            print(f"{self.name}: round {i + 1} of {self.args.rounds}", file=sys.stderr)
+            rounds.append({name: run() for name, run in programs.items()})
         return rounds
 
+    def record(self):
+        with tempfile.TemporaryDirectory() as folder:
+            checks = self.check(pathlib.Path(folder))
+            return {"differences_of_one_step": checks, "rounds": self.measure(), "profile": self.synfire("--profile")}
 
-def median(rounds, name, key):
-    return statistics.median(one[name][key] for one in rounds)
+
+class Trained(Case):
+    """A run's weights on a batch of the test set that it was tested on, handed to PyTorch as a file."""
+
+    def __init__(self, args):
+        self.args, self.name = args, args.checkpoint
+        data = ["--data-dir", args.data_dir] if args.data_dir else []
+        self.for_synfire = ["--checkpoint", args.checkpoint, *data]
+
+    def check(self, folder):
+        file = folder / "step.safetensors"
+        line_of([self.args.synfire, "bench", *self.for_synfire, "--save-step", file])
+        self.for_torch = ["--step", file]
+        return super().check(folder)
 
 
-def table(records):
-    rows = ["| network, B, T | program | train samples/s (spread) | Synfire is | infer samples/s | Synfire is | peak MiB |",
-            "|---|---|---|---|---|---|---|"]
-    for record in records:
-        rounds = record["rounds"]
-        for name in rounds[0]:
-            train, infer = (median(rounds, name, f"{what}_samples_per_s") for what in ["train", "infer"])
-            all_train = [one[name]["train_samples_per_s"] for one in rounds]
-            ratios = ["", ""] if name == "synfire" else [
-                f"{median(rounds, 'synfire', f'{what}_samples_per_s') / value:.2f}x"
-                for what, value in [("train", train), ("infer", infer)]]
-            label = "**Synfire**" if name == "synfire" else f"PyTorch {name}"
-            rows.append(
-                f"| {record['net']}, {record['batch_size']}, {record['time_steps']} | {label} "
-                f"| {train:.1f} ({min(all_train):.1f}–{max(all_train):.1f}) | {ratios[0]} | {infer:.1f} | {ratios[1]} "
-                f"| {median(rounds, name, 'peak_rss_mib'):.0f} |")
-    return "\n".join(rows)
+def growth(args):
+    """Time and memory of training steps, with one size changed at a time."""
+    found = []
+    for what, values in GROWTH.items():
+        for value in values:
+            sizes = SMALL | ({"batch_size": 16} if what == "threads" else {}) | {what: value}
+            print(f"growth: {what} {value}", file=sys.stderr)
+            one = Case(f"{GROWING}:{sizes['batch_size']}:{sizes['time_steps']}", args)
+            found.append({"grows": what} | one.synfire("--threads", sizes["threads"]))
+    return found
 
 
 def main():
     parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
     parser.add_argument("--case", action="append", metavar="NET:BATCH:STEPS[:C,H,W]")
-    parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS)
+    parser.add_argument("--checkpoint", metavar="RUN", help="a run of `synfire train`, in place of cases")
+    parser.add_argument("--data-dir", metavar="DIR", help="where the run's data set lies")
+    parser.add_argument("--growth", action="store_true")
+    parser.add_argument("--precision", choices=["auto", "f32"], default="auto")
+    parser.add_argument("--forms", nargs="+", choices=FORMS, help="by default all, or what is fastest in f32")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=10.0, help="how long each process trains, and infers")
     parser.add_argument("--synfire", default=HERE.parent / "target/release/synfire", metavar="PROGRAM")
     parser.add_argument("--python", default=sys.executable, help="a Python with torch and safetensors")
     parser.add_argument("--record", metavar="FILE", help="where to write the record")
+    parser.add_argument("--no-docs", action="store_true", help="leave docs/performance.md as it is")
     args = parser.parse_args()
+    args.forms = args.forms or (["channels-last"] if args.precision == "f32" else FORMS)
+
+    name = "growth" if args.growth else "trained" if args.checkpoint else "speed"
+    name += "-f32" if args.precision == "f32" else ""
     now = datetime.datetime.now(datetime.timezone.utc)
-    records = []
-    for case in (Case(text, args) for text in args.case or CASES):
-        checks = case.check()
-        records.append({"net": case.net, "batch_size": case.batch, "time_steps": case.steps,
-                        "differences_of_one_step": checks, "rounds": case.measure()})
-    record = {"date": now.isoformat(timespec="seconds"), "processor": processor(), "system": platform.platform(),
-              "cases": records}
-    path = pathlib.Path(args.record or HERE / f"records/{now:%Y-%m-%d-%H%M}.json")
+    record = {"table": name, "date": now.isoformat(timespec="seconds"), "processor": processor(),
+              "cores": os.cpu_count(), "system": platform.platform(), "seconds": args.seconds}
+    neighbours = Neighbours() if pathlib.Path("/proc/stat").exists() else None
+    if args.growth:
+        record["growth"] = growth(args)
+    elif args.checkpoint:
+        record["cases"] = [Trained(args).record()]
+    else:
+        record["cases"] = [Case(text, args).record() for text in args.case or CASES]
+    record["others_share_of_processor"] = neighbours.share() if neighbours else None
+    path = pathlib.Path(args.record or HERE / f"records/{now:%Y-%m-%d}-{name}.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1) + "\n")
-    print(table(records))
+    for name, text in tables.of(record).items():
+        print(text, end="\n\n")
+        if not args.no_docs:
+            tables.put(HERE.parent / "docs/performance.md", name, text)
 
 
 if __name__ == "__main__":

@@ -2,19 +2,22 @@
 """Training speed of a BPSTA network in PyTorch, in four forms: what Synfire is compared with.
 
     python bench/torch_forms.py --net nmnist --batch-size 16 --time-steps 16 --form eager
-    python bench/torch_forms.py --net nmnist --batch-size 16 --time-steps 16 --golden FILE.safetensors
+    python bench/torch_forms.py --step STEP.safetensors --form bf16
+    python bench/torch_forms.py … --golden FILE.safetensors
 
 Forms:
   eager           one Python step per time step, batch norm for each step on its own, as the paper's code does it
   layerwise       each layer over all T·B frames at once, batch norm over all of them, all steps of a neuron layer in
                   one autograd function
-  channels-last   the same in the memory format that oneDNN is fastest in
+  channels-last   the same in the memory format that oneDNN is fastest in: the fastest form in single precision
   bf16            the same under autocast: the fastest form we know of
 
-The first use prints a JSON line: samples per second of the median, slowest and fastest training step (forward, loss,
-backward, AdamW), inference, and peak memory. The input is what `synfire bench` takes: event frames of 5 % ones where
-there are two channels, uniform still images otherwise. The second use writes one step of the eager form as a golden
-file, by which `synfire verify` checks that both compute the same thing.
+The first two uses print a JSON line: samples per second of the median, slowest and fastest training step (forward,
+loss, backward, AdamW with a learning rate of 0, so that the weights stay), inference, and peak memory. The input is what
+`synfire bench` takes: event frames of 5 % ones where there are two channels, uniform still images otherwise; with --step
+weights, batch and loss are those that `synfire bench --save-step` wrote. The last use writes one step without dropout as
+a golden file, by which `synfire verify` checks that both compute the same thing: of the eager form, or of the layerwise
+one where batch norm is to be over all steps.
 """
 
 import argparse
@@ -36,15 +39,17 @@ FORMS = ["eager", "layerwise", "channels-last", "bf16"]
 THRESHOLD, DECAY, ALPHA = 0.5, 0.9, 0.2
 
 
-class Lif(nn.Module):
-    """One time step a call: fires at the threshold and resets to zero; the error passes by bpsta's rule."""
+class Neuron(nn.Module):
+    """What it holds from one time step to the next is forgotten before each batch."""
 
-    def __init__(self):
-        super().__init__()
-        self.held = None
+    held = None
 
     def reset(self):
         self.held = None
+
+
+class Lif(Neuron):
+    """One time step a call: fires at the threshold and resets to zero; the error passes by bpsta's rule."""
 
     def forward(self, current):
         potential = current if self.held is None else DECAY * self.held + current
@@ -81,15 +86,8 @@ class FusedLif(torch.autograd.Function):
         return out
 
 
-class Integrator(nn.Module):
+class Integrator(Neuron):
     """Membrane potential without threshold or reset."""
-
-    def __init__(self):
-        super().__init__()
-        self.held = None
-
-    def reset(self):
-        self.held = None
 
     def forward(self, current):
         self.held = current if self.held is None else DECAY * self.held + current
@@ -197,10 +195,55 @@ class Net(nn.Module):
         return x.permute(0, 3, 1, 2) if last else x
 
 
-def loss_of(layers, output, labels):
-    if "-VOTE" in layers:
-        return F.mse_loss(output, F.one_hot(labels, output.shape[1]).to(output.dtype))
-    return F.cross_entropy(output, labels)
+class Step:
+    """Network, weights, batch and loss of a training step."""
+
+    def __init__(self, args):
+        self.layers, self.shape, self.classes = NETS.get(args.net, (args.net, args.input, 10))
+        self.steps, self.norm = args.time_steps, "per-step"
+        self.loss_name = "mse" if "-VOTE" in self.layers else "cross-entropy"
+        b, t = args.batch_size, args.time_steps
+        torch.manual_seed(0)
+        self.x = (torch.rand(b, t, *self.shape) < 0.05).float() if self.shape[0] == 2 else torch.rand(b, *self.shape)
+        self.labels, self.state = torch.randint(0, self.classes, (b,)), {}
+
+    @classmethod
+    def read(cls, path):
+        """What `synfire bench --save-step` wrote."""
+        from safetensors import safe_open
+
+        with safe_open(path, "pt") as file:
+            config = json.loads(file.metadata()["config"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        own = {"method": "bpsta", "threshold": THRESHOLD, "decay": DECAY, "alpha": ALPHA, "relu": True}
+        other = {key: config[key] for key, value in own.items() if config[key] not in (value, as_f32(value))}
+        if other or config["loss"] not in ("mse", "cross-entropy"):
+            raise SystemExit(f"{path}: no form here is {other or config['loss']}")
+        self = cls.__new__(cls)
+        self.layers, self.shape, self.classes = config["layers"], config["shape"], config["classes"]
+        self.steps, self.norm, self.loss_name = config["time_steps"], config["norm"], config["loss"]
+        self.x, self.labels = tensors["input"], tensors["label"].long()
+        self.state = {name.split(".", 1)[1]: value for name, value in tensors.items()
+                      if name.startswith(("param.", "buffer."))}
+        return self
+
+    def net(self, form, dropout=True):
+        net = Net(self.layers, self.shape, self.classes, self.steps, form, dropout)
+        if self.state:
+            missing, unknown = net.load_state_dict(self.state, strict=False)
+            if unknown or not all(name.endswith("num_batches_tracked") for name in missing):
+                raise SystemExit(f"the weights are another network's: {missing} missing, {unknown} unknown")
+        return net
+
+    def loss(self, output):
+        if self.loss_name == "mse":
+            return F.mse_loss(output, F.one_hot(self.labels, self.classes).to(output.dtype))
+        return F.cross_entropy(output, self.labels)
+
+
+def as_f32(value):
+    """A constant as a file has it that keeps single precision."""
+    return torch.tensor(value).item() if isinstance(value, float) else value
 
 
 def measure(seconds, batch, step):
@@ -213,13 +256,17 @@ def measure(seconds, batch, step):
     return [batch / t for t in (statistics.median(times), max(times), min(times))], len(times)
 
 
-def golden(args, layers, shape, classes, net, x, labels):
-    """Writes one training step of the eager form, with mean square error as `synfire verify` takes it."""
+def golden(path, step):
+    """Writes one training step without dropout as a golden file."""
     from safetensors.torch import save_file
 
+    net = step.net("layerwise" if step.norm == "joint" else "eager", dropout=False)
+    for module in net.layers:
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()  # Where those of a golden file begin.
     tensors = {f"param.{name}": value.detach().clone() for name, value in net.named_parameters()}
-    output = net(x)
-    loss = F.mse_loss(output, F.one_hot(labels, classes).to(output.dtype))
+    output = net(step.x)
+    loss = step.loss(output)
     loss.backward()
     made = list(net.layers)
     for module, after in zip(made, made[1:]):
@@ -227,54 +274,55 @@ def golden(args, layers, shape, classes, net, x, labels):
             module.bias.grad.zero_()  # Zero exactly; what stands there is rounding.
     tensors |= {f"grad.{name}": value.grad for name, value in net.named_parameters()}
     tensors |= {f"buffer_after_forward.{name}": value for name, value in net.named_buffers() if value.dim() > 0}
-    tensors |= {"input": x, "label": labels.float(), "output": output.detach(), "loss": loss.detach().reshape(1)}
-    config = {"layers": layers, "shape": shape, "classes": classes, "time_steps": args.time_steps, "method": "bpsta",
-              "threshold": THRESHOLD, "decay": DECAY, "alpha": ALPHA, "lr": 1e-3, "weight_decay": 1e-4}
+    tensors |= {"input": step.x, "label": step.labels.float(), "output": output.detach(),
+                "loss": loss.detach().reshape(1)}
+    config = {"layers": step.layers, "shape": step.shape, "classes": step.classes, "time_steps": step.steps,
+              "method": "bpsta", "threshold": THRESHOLD, "decay": DECAY, "alpha": ALPHA, "lr": 1e-3,
+              "weight_decay": 1e-4, "norm": step.norm, "loss": step.loss_name}
     tensors = {name: value.contiguous() for name, value in tensors.items()}
-    save_file(tensors, args.golden, metadata={"kind": "network", "config": json.dumps(config)})
+    save_file(tensors, path, metadata={"kind": "network", "config": json.dumps(config)})
 
 
 def main():
     parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
-    parser.add_argument("--net", required=True, help="nmnist, cifar10, dvs or a layer string")
-    parser.add_argument("--input", default="1,28,28", help="channels, height, width, for a layer string")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--net", help="nmnist, cifar10, dvs or a layer string")
+    which.add_argument("--step", metavar="FILE", help="what `synfire bench --save-step` wrote")
+    parser.add_argument("--input", default=(1, 28, 28), metavar="C,H,W", help="for a layer string",
+                        type=lambda text: tuple(int(n) for n in text.split(",")))
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--time-steps", type=int, default=16)
     parser.add_argument("--form", choices=FORMS, default="eager")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long to train, and to infer")
     parser.add_argument("--golden", metavar="FILE")
     args = parser.parse_args()
-    shape = tuple(int(n) for n in args.input.split(","))
-    layers, shape, classes = NETS.get(args.net, (args.net, shape, 10))
-    torch.manual_seed(0)
-    net = Net(layers, shape, classes, args.time_steps, args.form, dropout=args.golden is None)
-    b, t = args.batch_size, args.time_steps
-    x = (torch.rand(b, t, *shape) < 0.05).float() if shape[0] == 2 else torch.rand(b, *shape)
-    labels = torch.randint(0, classes, (b,))
+    step = Step.read(args.step) if args.step else Step(args)
     if args.golden:
-        return golden(args, layers, shape, classes, net, x, labels)
+        return golden(args.golden, step)
 
-    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=1e-4)
+    net = step.net(args.form)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=0.0, weight_decay=1e-4)
     half = torch.autocast("cpu", torch.bfloat16, enabled=args.form == "bf16")
 
     def train():
         optimizer.zero_grad()
         with half:
-            output = net(x)
-        loss_of(layers, output.float(), labels).backward()
+            output = net(step.x)
+        step.loss(output.float()).backward()
         optimizer.step()
 
     def infer():
         with torch.inference_mode(), half:
-            net(x)
+            net(step.x)
 
+    b = len(step.labels)
     trained, steps = measure(args.seconds, b, train)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     net.eval()
     inferred, _ = measure(args.seconds, b, infer)
     print(json.dumps({
-        "net": args.net, "batch_size": b, "time_steps": t, "form": args.form, "torch": torch.__version__,
-        "threads": torch.get_num_threads(), "train_samples_per_s": trained[0],
+        "net": args.net or args.step, "batch_size": b, "time_steps": step.steps, "form": args.form,
+        "torch": torch.__version__, "threads": torch.get_num_threads(), "train_samples_per_s": trained[0],
         "train_slowest_fastest": trained[1:], "train_steps": steps, "infer_samples_per_s": inferred[0],
         "infer_slowest_fastest": inferred[1:], "peak_rss_mib": peak,
     }))

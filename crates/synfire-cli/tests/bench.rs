@@ -27,22 +27,41 @@ fn a_case_is_a_line_of_json() {
 }
 
 #[test]
-fn a_trained_network_is_measured_too() {
+fn a_trained_network_is_measured_on_its_data() {
     let sandbox = Sandbox::new();
     sandbox.train("run", &[]);
-    let out = sandbox.ok(&[
-        "bench",
-        "--checkpoint",
-        "run",
-        "--seconds",
-        "0",
-        "--batch-size",
-        "2",
-        "-T",
-        "2",
-        "--json",
-    ]);
-    assert!(json_lines(&out)[0]["train_samples_per_s"].as_f64().unwrap() > 0.0);
+    let trained = ["bench", "--checkpoint", "run", "--seconds", "0"];
+    let lines = json_lines(&sandbox.ok(&[&trained[..], &["--json"]].concat()));
+    let summary: serde_json::Value = serde_json::from_slice(&sandbox.bytes("run/summary.json")).unwrap();
+    assert!(lines[0]["train_samples_per_s"].as_f64().unwrap() > 0.0);
+    assert_eq!(lines[0]["test_accuracy"], summary["test_accuracy"]);
+    assert_eq!((&lines[0]["dataset"], &lines[0]["norm"]), (&"digits".into(), &"joint".into()));
+    assert_eq!(lines[0]["time_steps"], summary["time_steps"]);
+    // Half of the digits' pixels are black.
+    let density = lines[0]["input_density"][0]["share"].as_f64().unwrap();
+    assert!((0.3..0.7).contains(&density), "{density}");
+
+    let text = sandbox.ok(&[&trained[..], &["--batch-size", "2", "-T", "3"]].concat());
+    assert!(text.contains("B 2, T 3"), "{text}");
+    assert!(text.contains("run/summary.json") && text.contains("density of the input  layers.0"), "{text}");
+
+    sandbox.ok(&[&trained[..], &["--save-step", "step.safetensors"]].concat());
+    assert!(!sandbox.bytes("step.safetensors").is_empty());
+    sandbox.fails(&[&trained[..], &["--method", "stbp"]].concat(), 2, &["--method"]);
+    sandbox.fails(&[&trained[..], &["--norm", "joint"]].concat(), 2, &["--norm"]);
+    sandbox.fails(&[&trained[..], &["--batch-size", "361"]].concat(), 2, &["batch-size", "361", "360"]);
+}
+
+#[test]
+fn a_profile_tells_of_each_kernel() {
+    let sandbox = Sandbox::new();
+    let profile = [TINY, &["--input", "2,6,6", "--profile"]].concat();
+    let line = &json_lines(&sandbox.ok(&[&profile[..], &["--json"]].concat()))[0]["profile"];
+    assert!(line["step_ms"].as_f64().unwrap() > 0.0 && line["peak_gflops"].as_f64().unwrap() > 0.0);
+    let kernels = line["kernels"].as_array().unwrap();
+    assert_eq!((&kernels[0]["kernel"], &kernels[0]["calls"]), (&"convolution, forward".into(), &1.0.into()));
+    assert!(kernels[0]["gflops"].as_f64().unwrap() > 0.0);
+    assert!(sandbox.ok(&profile).contains("block, backward"));
 }
 
 #[test]
@@ -50,7 +69,7 @@ fn what_makes_no_case_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.fails(&["bench", "--net", "4C3-LI1"], 2, &["--input"]);
     sandbox.fails(&["bench", "--net", "4C4-LI1", "--input", "1,6,6"], 2, &["4C4"]);
-    sandbox.fails(&[TINY, &["--input", "1,6"]].concat(), 2, &["C,H,W"]);
+    sandbox.fails(&[TINY, &["--input", "1,6"]].concat(), 2, &["--input 1,6:", "C,H,W"]);
     sandbox.fails(&["bench", "--net", "nmnist", "--seconds=-1"], 2, &["--seconds -1"]);
     sandbox.fails(&["bench", "--net", "nmnist", "--batch-size", "0"], 2, &["--batch-size"]);
     sandbox.fails(&["bench", "--net", "nmnist", "--precision", "half"], 2, &["half", "auto"]);

@@ -31,5 +31,6 @@ pub mod isa;
 pub mod linear;
 pub mod neuron;
 pub mod norm;
+pub mod peak;
 pub mod pool;
 pub mod reference;

@@ -1,13 +1,21 @@
-//! How fast a network trains and infers on this machine.
+//! How fast a network trains and infers on this machine, and where the time of a training step goes.
+
+mod profile;
+mod step_file;
+
+pub use profile::{Profile, profile};
+pub use step_file::save_step;
 
 use crate::loss::Loss;
-use crate::net::{Input, Net, NonFinite, Pass, Plan, Readout};
+use crate::net::{Density, Input, Net, NonFinite, Pass, Plan, Readout, Record};
 use crate::optim::{Optimizer, OptimizerKind};
-use crate::train::Step;
+use crate::train::{self, ConfigError, Step, TrainConfig, TrainError};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use synfire_data::random;
+use synfire_data::{Loader, Source, random};
 
 /// Share of the values of synthetic event frames that are 1; the others are 0.
 pub const EVENT_DENSITY: f64 = 0.05;
@@ -40,6 +48,32 @@ impl Load {
         let labels = (0..batch).map(|_| rng.random_range(0..plan.classes)).collect();
         Self { input, labels }
     }
+
+    /// A batch of `source` as the run of `config` would test with it, evenly spaced over the order of the files.
+    ///
+    /// # Errors
+    /// If there are fewer samples than a batch has, or one cannot be loaded.
+    pub fn real(source: &Arc<dyn Source>, config: &TrainConfig, device: &Device) -> Result<Self, TrainError> {
+        let (batch, available) = (config.batch_size, source.len());
+        if batch > available {
+            let (key, found) = ("batch-size", batch.to_string());
+            let expected = format!("at most {available}, the samples there are");
+            return Err(ConfigError::Value { key, found, expected }.into());
+        }
+        let samples = (0..batch).map(|i| i * available / batch).collect();
+        let loader = Loader::new(source.clone(), samples, config.frames(), batch)?;
+        let batch = loader.iter(&loader.file_order(), 0).next().expect("a batch has samples")?;
+        let input = train::input(&batch, config, false, train::EVALUATION, device);
+        Ok(Self { input, labels: batch.labels })
+    }
+}
+
+/// How dense the input of each convolution of `net` is in a training step on `load`.
+pub fn densities(net: &Net, load: &Load) -> Vec<Density> {
+    let mut pass = Pass::training(None).recording(Record::Densities);
+    // The running statistics that change are the copy's.
+    net.clone().forward(load.input.clone(), &mut pass);
+    pass.densities
 }
 
 /// The loss that the published recipes train a readout with.
@@ -92,11 +126,36 @@ pub struct Speed {
     pub train: Times,
     /// Inference: forward without gradients, batch norm folded.
     pub infer: Times,
-    /// The loss before the first step.
+    /// The loss of the first step.
     pub first_loss: f64,
 }
 
-/// Trains `net` on the same batch again and again, each of training and inference for `time`. The weights change.
+/// Training steps on the same batch again and again.
+struct Training<'a> {
+    load: &'a Load,
+    loss: Loss,
+    optimizer: Optimizer,
+    dropout: ChaCha8Rng,
+}
+
+impl<'a> Training<'a> {
+    fn new(load: &'a Load, loss: Loss) -> Self {
+        let optimizer = Optimizer::new(OptimizerKind::AdamW, 1e-4, 0.0);
+        Self { load, loss, optimizer, dropout: random::stream("dropout", 0, 0, 0) }
+    }
+
+    /// One step, and its loss. The learning rate is 0: the same work, but the weights stay, and with them the spikes.
+    fn step(&mut self, net: &mut Net) -> Result<f64, NonFinite> {
+        let mut pass = Pass::training(Some(&mut self.dropout));
+        let Step { loss, gradients, .. } =
+            Step::run(net, self.load.input.clone(), &self.load.labels, self.loss, &mut pass)?;
+        self.optimizer.step(net, gradients, 0.0);
+        Ok(loss)
+    }
+}
+
+/// Measures `net` on the same batch again and again, each of training and inference for `time`. The weights stay, the
+/// running statistics change.
 ///
 /// # Errors
 /// If a value becomes NaN or infinite.
@@ -111,14 +170,10 @@ pub fn measure(net: &mut Net, load: &Load, loss: Loss, time: Duration) -> Result
         readout.into_data();
         pass.check()
     })?;
-    let mut optimizer = Optimizer::new(OptimizerKind::AdamW, 1e-4, 0.0);
-    let mut dropout = random::stream("dropout", 0, 0, 0);
+    let mut training = Training::new(load, loss);
     let mut first_loss = None;
     let train = Times::measure(batch, time, || {
-        let mut pass = Pass::training(Some(&mut dropout));
-        let step = Step::run(net, load.input.clone(), &load.labels, loss, &mut pass);
-        let Step { loss, gradients, .. } = step?;
-        optimizer.step(net, gradients, 1e-3);
+        let loss = training.step(net)?;
         first_loss.get_or_insert(loss);
         Ok(())
     })?;
@@ -138,11 +193,21 @@ mod tests {
             let load = Load::synthetic(&plan, 3, 2, &device);
             assert_eq!((load.input.batch(), load.labels.len()), (3, 3));
             let mut net = Net::new(plan, Lif::default(), 0, &device);
+            let [density] = &densities(&net, &load)[..] else { panic!("there is one convolution") };
+            // 216 values, of which 1 in 20 is an event; or pixels, of which hardly any is 0.
+            let expected = if channels == 2 { 0.005..0.15 } else { 0.9..1.01 };
+            assert!(density.module == "layers.0" && expected.contains(&density.share), "{density:?}");
+            let before = net.state();
             let speed = measure(&mut net, &load, Loss::CrossEntropy, Duration::ZERO).unwrap();
             assert_eq!((speed.train.steps(), speed.infer.steps()), (LEAST_STEPS, LEAST_STEPS));
             let [median, least, most] = speed.train.samples_per_s();
             assert!(0.0 < least && least <= median && median <= most);
             assert!(speed.first_loss > 0.0);
+            for parameter in net.parameters() {
+                let name = &parameter.name;
+                let values = parameter.value().into_data().try_into_vec::<f32>().unwrap();
+                assert_eq!(before[name].values, values, "{name} stays");
+            }
         }
     }
 }

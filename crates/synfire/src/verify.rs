@@ -188,6 +188,10 @@ struct Config {
     time_steps: usize,
     #[serde(flatten)]
     neuron: Neuron,
+    /// Over which values batch norm takes its statistics: per-step where nothing is said.
+    norm: Option<String>,
+    /// What is minimised: mse where nothing is said.
+    loss: Option<String>,
     lr: f64,
     weight_decay: f64,
     #[serde(default)]
@@ -250,8 +254,15 @@ impl Config {
         check_held(&plan, &state)?;
         check_training(&plan, OptimizerKind::AdamW, batch, self.time_steps).map_err(|e| e.to_string())?;
         let mut net = Net::new(plan, self.neuron.lif()?, 0, device);
+        if let Some(norm) = &self.norm {
+            net.norm = norm.parse()?;
+        }
         net.load_state(&state).map_err(|e| e.to_string())?;
         Ok(net)
+    }
+
+    fn loss(&self) -> Result<Loss, String> {
+        self.loss.as_deref().map_or(Ok(Loss::Mse), str::parse)
     }
 
     fn optimizer(&self) -> Optimizer {
@@ -278,6 +289,7 @@ fn channels_first(recorded: &Recorded) -> Vec<f32> {
 
 fn network(file: &TensorFile, device: &Device, report: &mut Report) -> Result<(), String> {
     let config = Config::read(file)?;
+    let objective = config.loss()?;
     let labels: Vec<usize> = file.get("label")?.values.iter().map(|&v| v as usize).collect();
     let host = file.get("input")?;
     let (steps, shape) = (config.time_steps, config.shape);
@@ -296,7 +308,7 @@ fn network(file: &TensorFile, device: &Device, report: &mut Report) -> Result<()
     let exact = config.min_margin >= SAFE_MARGIN;
 
     let mut pass = Pass::training(None).recording(Record::Spikes);
-    let step = Step::run(&mut net, input.clone(), &labels, Loss::Mse, &mut pass);
+    let step = Step::run(&mut net, input.clone(), &labels, objective, &mut pass);
     let Step { readout, loss, gradients, .. } = step.map_err(|e| e.to_string())?;
     let expected = f64::from(file.get("loss")?.values.first().copied().unwrap_or(f32::NAN));
     report.add("loss, relative", (loss - expected).abs() / expected.abs(), if exact { 1e-5 } else { 1e-4 });
@@ -338,7 +350,7 @@ fn network(file: &TensorFile, device: &Device, report: &mut Report) -> Result<()
     let losses = &file.get("adamw_losses")?.values;
     for (i, expected) in losses.iter().enumerate() {
         let pass = &mut Pass::training(None);
-        let step = Step::run(&mut net, input.clone(), &labels, Loss::Mse, pass);
+        let step = Step::run(&mut net, input.clone(), &labels, objective, pass);
         let Step { loss, gradients, .. } = step.map_err(|e| e.to_string())?;
         optimizer.step(&mut net, gradients, config.lr);
         report.add(format!("AdamW step {}, loss", i + 1), relative(&[loss as f32], &[*expected]), 1e-5);
@@ -360,6 +372,7 @@ fn trajectory(
 ) -> Result<(), String> {
     let config = Config::read(file)?;
     let samples = config.samples()?;
+    let objective = config.loss()?;
     let mut net = config.net(file, config.batch, device)?;
     let (images, labels) = training_file_order(&config, samples, data)?;
     config.check_labels(&labels, samples)?;
@@ -378,7 +391,7 @@ fn trajectory(
         let batch = Tensor::from_data(TensorData::new(batch, [config.batch, c, h, w]), device);
         let input = Input::constant(batch, config.time_steps);
         let pass = &mut Pass::training(None);
-        let step = Step::run(&mut net, input, &labels[rows], Loss::Mse, pass);
+        let step = Step::run(&mut net, input, &labels[rows], objective, pass);
         let Step { loss, gradients, .. } = step.map_err(|e| format!("batch {}: {e}", i + 1))?;
         optimizer.step(&mut net, gradients, config.lr);
         found.push(loss);

@@ -77,8 +77,10 @@ pub(super) fn plan_of(
 ) -> Result<Plan, Error> {
     let known = named(net);
     let input = match (input, known) {
-        (Some(given), _) => <[usize; 3]>::try_from(given)
-            .map_err(|_| Error::usage(format!("--input {given:?}: expected C,H,W, such as 1,28,28")))?,
+        (Some(given), _) => <[usize; 3]>::try_from(given).map_err(|_| {
+            let given = given.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+            Error::usage(format!("--input {given}: expected C,H,W, such as 1,28,28"))
+        })?,
         (None, Some(known)) => known.input,
         (None, None) => return Err(Error::usage("a layer string needs --input C,H,W, such as 1,28,28")),
     };

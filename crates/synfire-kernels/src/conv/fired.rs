@@ -4,6 +4,8 @@
 //! 0. What is left is a dot product along the values under the kernel for every neuron that fired. Channel by channel,
 //! a few pixels in which it fired are summed together: their weights are loaded once.
 
+#![allow(clippy::needless_range_loop, reason = "loops over constants, which are unrolled into registers")]
+
 use std::cell::RefCell;
 use std::ops::Range;
 

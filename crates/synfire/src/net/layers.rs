@@ -203,8 +203,10 @@ impl Residual {
     }
 
     pub(crate) fn forward(&mut self, flow: &Flow<4>, pass: &mut Pass, module: usize) -> Flow<4> {
+        pass.note_density(format!("layers.{module}.conv1"), flow);
         let current = self.first.forward(flow, pass);
         let spikes = pass.neurons(current, &format!("{module}.1"));
+        pass.note_density(format!("layers.{module}.conv2"), &spikes);
         let mut branch = pass.linear_only(|pass| self.second.forward(&spikes, pass));
         let mut straight = match &mut self.shortcut {
             Some(shortcut) => pass.linear_only(|pass| shortcut.forward(flow, pass)),

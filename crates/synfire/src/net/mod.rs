@@ -15,7 +15,7 @@ pub use finite::NonFinite;
 pub use layers::{EPS, MOMENTUM};
 pub use named::{NAMED, NamedNet, named};
 pub use parameter::{Buffer, Parameter};
-pub use pass::{Flow, Input, Norm, Pass, Record, Recorded};
+pub use pass::{Density, Flow, Input, Norm, Pass, Record, Recorded};
 pub use plan::{Plan, PlannedLayer};
 pub use spec::{LayerSpec, NetError, NetSpec, Readout};
 pub use state::StateError;
@@ -149,6 +149,7 @@ impl Net {
             let module = planned.module;
             match (layer, flat.take()) {
                 (Layer::Conv { block, relu }, None) => {
+                    pass.note_density(format!("layers.{module}"), &image);
                     let neurons = (module + 2 + usize::from(*relu)).to_string();
                     image = if fused {
                         let pool = match layers.next_if(|(next, _)| matches!(next, Layer::Pool(..))) {

@@ -66,6 +66,11 @@ impl Input {
         Self { flow: Flow { values, constant: false, spikes: false }, steps }
     }
 
+    /// Time steps.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
     /// Samples in the batch.
     pub fn batch(&self) -> usize {
         self.flow.values.dims()[0] / if self.flow.constant { 1 } else { self.steps }
@@ -112,6 +117,8 @@ pub enum Record {
     Nothing,
     /// The firing rate of each neuron layer.
     Rates,
+    /// The same, and how dense the input of each convolution is. The values are counted one by one, which takes time.
+    Densities,
     /// Every spike of each neuron layer.
     Spikes,
 }
@@ -129,6 +136,15 @@ pub struct Recorded {
     pub shape: Vec<usize>,
 }
 
+/// How dense the input of a convolution is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Density {
+    /// The convolution: `layers.5`, or `layers.9.conv1` within a residual block.
+    pub module: String,
+    /// Share of the values that are not 0.
+    pub share: f64,
+}
+
 /// One forward pass: its settings, its random numbers and what it notes down.
 #[derive(Debug)]
 pub struct Pass<'a> {
@@ -143,6 +159,8 @@ pub struct Pass<'a> {
     /// What was noted down.
     pub recorded: Vec<Recorded>,
     pub(crate) non_finite: Option<NonFinite>,
+    /// The density of each convolution's input, if asked for.
+    pub densities: Vec<Density>,
     pub(crate) steps: usize,
     pub(crate) lif: Lif,
     pub(crate) norm: Norm,
@@ -159,6 +177,7 @@ impl<'a> Pass<'a> {
             record: Record::Nothing,
             recorded: Vec::new(),
             non_finite: None,
+            densities: Vec::new(),
             steps: 0,
             lif: Lif::default(),
             norm: Norm::default(),
@@ -212,6 +231,16 @@ impl<'a> Pass<'a> {
         if self.record != Record::Nothing {
             let (module, shape) = (module.to_string(), shape.to_vec());
             self.recorded.push(Recorded { module, rate, spikes: None, shape });
+        }
+    }
+
+    /// Notes down how dense the input of the convolution called `module` is, if densities are wanted.
+    pub(crate) fn note_density(&mut self, module: String, input: &Flow<4>) {
+        if self.record == Record::Densities {
+            let data = input.values.clone().inner().into_data();
+            let present = data.iter::<f32>().filter(|&value| value != 0.0).count();
+            let share = present as f64 / data.num_elements().max(1) as f64;
+            self.densities.push(Density { module, share });
         }
     }
 

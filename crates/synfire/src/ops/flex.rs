@@ -1,5 +1,6 @@
 //! The operations on Burn's CPU backend, by `synfire-kernels`.
 
+use super::clock::{self, Kind};
 use super::{
     BlockConfig, ConvConfig, ConvShape, LifShape, LinearShape, NormConfig, NormShape, PoolShape, Pooling,
     SpikeKernels, SpikeOps, Stats, portable,
@@ -116,6 +117,7 @@ impl SpikeKernels for Flex {
             return portable::conv2d::<Self>(s, x, weight, bias);
         }
         let (x, weight, bias) = (contiguous(&x), contiguous(&weight), contiguous(&bias));
+        let _call = clock::call(Kind::ConvForward, s.macs());
         let out = [s.frames, s.out_height(), s.out_width(), s.out_channels];
         with_element!(x.dtype(), X => with_element!(dtype(s.precision), Y => {
             let mut y = zeros::<Y>(s.output_len());
@@ -135,6 +137,7 @@ impl SpikeKernels for Flex {
         if is_portable() {
             return portable::conv2d_input_grad::<Self>(s, x, weight, grad);
         }
+        let _call = clock::call(Kind::ConvInputGrad, s.macs());
         let (x, grad, weight) = (contiguous(&x), contiguous(&grad), contiguous(&weight));
         with_element!(x.dtype(), X => with_element!(grad.dtype(), Y => {
             let mut out = zeros::<X>(s.input_len());
@@ -150,6 +153,7 @@ impl SpikeKernels for Flex {
         }
         let (x, grad) = (contiguous(&x), contiguous(&grad));
         let mut out = vec![0.0; s.weight_len()];
+        let _call = clock::call(Kind::ConvWeightGrad, s.macs());
         with_element!(x.dtype(), X => with_element!(grad.dtype(), Y => {
             conv::conv2d_weight_grad(Isa::detect(), &s, slice::<X>(&x), slice::<Y>(&grad), &mut out);
         }));
@@ -173,6 +177,7 @@ impl SpikeKernels for Flex {
         }
         let (x, weight, bias) = (contiguous(&x), contiguous(&weight), contiguous(&bias));
         let mut y = vec![0.0; s.rows * s.outputs];
+        let _call = clock::call(Kind::Linear, s.macs());
         linear::linear(
             Isa::detect(),
             s.rows,
@@ -192,6 +197,7 @@ impl SpikeKernels for Flex {
         }
         let (grad, weight) = (contiguous(&grad), contiguous(&weight));
         let mut out = vec![0.0; s.rows * s.inputs];
+        let _call = clock::call(Kind::Linear, s.macs());
         linear::linear_input_grad(
             Isa::detect(),
             s.rows,
@@ -210,6 +216,7 @@ impl SpikeKernels for Flex {
         }
         let (x, grad) = (contiguous(&x), contiguous(&grad));
         let mut out = vec![0.0; s.outputs * s.inputs];
+        let _call = clock::call(Kind::Linear, s.macs());
         linear::linear_weight_grad(
             Isa::detect(),
             s.rows,
@@ -294,6 +301,7 @@ impl SpikeKernels for Flex {
         }
         let groups = shape.statistics();
         let (mut mean, mut variance) = (vec![0.0; groups], vec![0.0; groups]);
+        let _call = clock::call(Kind::BlockStatistics, 0);
         let x = contiguous(&x);
         with_element!(x.dtype(), E => {
             norm::statistics(Isa::detect(), &shape, slice::<E>(&x), &mut mean, &mut variance);
@@ -313,6 +321,7 @@ impl SpikeKernels for Flex {
         }
         let BlockConfig { shape, lif, .. } = config;
         let inputs = BlockInputs::new(&z, stats, &gamma, &beta);
+        let _call = clock::call(Kind::BlockForward, 0);
         let out = [shape.steps * shape.batch, shape.out_height(), shape.out_width(), shape.channels];
         let (y, fired) = with_element!(z.dtype(), E => {
             let mut y = zeros::<E>(shape.output_len());
@@ -338,6 +347,7 @@ impl SpikeKernels for Flex {
         let BlockConfig { shape, lif, .. } = config;
         let (inputs, grad) = (BlockInputs::new(&z, &stats, &gamma, &beta), contiguous(&grad));
         let (mut for_gamma, mut for_beta) = (vec![0.0; shape.channels], vec![0.0; shape.channels]);
+        let _call = clock::call(Kind::BlockBackward, 0);
         let for_z = with_element!(z.dtype(), E => {
             let mut for_z = zeros::<E>(shape.input_len());
             block::block_backward(

@@ -14,6 +14,7 @@
 
 mod autodiff;
 pub mod block;
+pub mod clock;
 mod flex;
 pub mod portable;
 
@@ -37,6 +38,13 @@ pub struct LinearShape {
     pub inputs: usize,
     /// Values of an output vector.
     pub outputs: usize,
+}
+
+impl LinearShape {
+    /// Multiplications of the forward pass.
+    pub fn macs(&self) -> u64 {
+        (self.rows * self.inputs * self.outputs) as u64
+    }
 }
 
 /// A convolution in a network.

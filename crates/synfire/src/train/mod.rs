@@ -16,7 +16,7 @@ mod trainer;
 pub use checkpoint::{Best, Checkpoint, DataMark, Header, Position, Sums};
 pub use config::{MOST_STEPS, TrainConfig};
 pub use error::{ConfigError, TrainError};
-pub(crate) use evaluate::EVALUATION;
+pub(crate) use evaluate::{EVALUATION, input};
 pub use evaluate::{Evaluation, evaluate};
 pub use memory::check_inference;
 pub(crate) use memory::{check_held, check_training};

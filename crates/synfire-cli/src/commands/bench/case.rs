@@ -1,0 +1,70 @@
+//! What is measured: a network and a batch.
+
+use super::Bench;
+use crate::commands::net::plan_of;
+use crate::commands::{Error, checkpoint_path, data_set};
+use crate::console::Console;
+use burn::tensor::Device;
+use std::path::{Path, PathBuf};
+use synfire::loss::Loss;
+use synfire::net::Net;
+use synfire::ops::Lif;
+use synfire::speed::{Load, usual_loss};
+use synfire::train::{Checkpoint, RunFolder, Summary};
+
+/// A network, a batch, and what is minimised.
+pub(super) struct Case {
+    pub(super) name: String,
+    pub(super) net: Net,
+    pub(super) load: Load,
+    pub(super) loss: Loss,
+    pub(super) trained: Option<Trained>,
+}
+
+/// Where trained weights are from.
+pub(super) struct Trained {
+    pub(super) checkpoint: PathBuf,
+    pub(super) dataset: String,
+    /// The run's summary and its file, where the checkpoint lies in a finished run and is its best.
+    pub(super) summary: Option<(PathBuf, Summary)>,
+}
+
+impl Bench {
+    /// Random weights and a random batch.
+    pub(super) fn untrained(&self, name: &str, device: &Device) -> Result<Case, Error> {
+        let plan = plan_of(name, self.input.as_deref(), None, true)?;
+        let mut net = Net::new(plan, Lif { method: self.method, ..Lif::default() }, 0, device);
+        net.norm = self.norm;
+        net.precision = self.precision.unwrap_or_default().here();
+        let (batch, steps) = (self.batch_size.unwrap_or(16), self.time_steps.unwrap_or(16));
+        let load = Load::synthetic(net.plan(), batch as usize, steps as usize, device);
+        let loss = usual_loss(net.plan().readout());
+        Ok(Case { name: name.to_string(), net, load, loss, trained: None })
+    }
+
+    /// Trained weights and a batch of the test set, as the run has it where nothing else was said.
+    pub(super) fn trained(&self, path: &Path, console: &Console, device: &Device) -> Result<Case, Error> {
+        let path = checkpoint_path(path);
+        let checkpoint = Checkpoint::read(&path)?;
+        let mut net = checkpoint.net(&path, device)?;
+        if let Some(precision) = self.precision {
+            net.precision = precision.here();
+        }
+        let data = data_set(&checkpoint, &path, self.data_dir.clone())?;
+        data.notes.iter().for_each(|note| console.note(note));
+        let mut config = checkpoint.header.config;
+        config.batch_size = self.batch_size.map_or(config.batch_size, |batch| batch as usize);
+        config.time_steps = self.time_steps.map_or(config.time_steps, |steps| steps as usize);
+        let load = Load::real(&data.test, &config, device)?;
+        let summary = summary_of(&path);
+        let trained = Trained { checkpoint: path, dataset: config.dataset, summary };
+        Ok(Case { name: config.net, net, load, loss: config.loss, trained: Some(trained) })
+    }
+}
+
+/// The summary of the run whose best checkpoint `path` is.
+fn summary_of(path: &Path) -> Option<(PathBuf, Summary)> {
+    let run = RunFolder::new(path.parent()?.parent()?);
+    let summary = run.summary().ok().filter(|_| run.best() == path)?;
+    Some((run.path().join("summary.json"), summary))
+}
