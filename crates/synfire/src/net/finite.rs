@@ -100,7 +100,8 @@ impl Net {
     }
 
     /// Checks what the convolutions of a forward pass in training computed. All of it has entered the running
-    /// statistics, a few values a channel. Batch norm's own scale and shift come after them and are looked at too.
+    /// statistics, a few values a channel. Parameters are looked at too: kernels that skip zeros may not meet a weight,
+    /// and batch norm's own scale and shift come after the statistics.
     ///
     /// # Errors
     /// If a value was NaN or infinite: the first such layer.
@@ -108,9 +109,8 @@ impl Net {
         for (layer, planned) in self.layers.iter_mut().zip(&self.plan.layers) {
             let Some(owner) = layer.owner() else { continue };
             let statistics = owner.buffers().into_iter().all(|buffer| is_finite(&buffer.value));
-            let vectors = |parameter: &&mut super::Parameter| parameter.shape.len() == 1;
-            let mut vectors = owner.parameters().into_iter().filter(vectors);
-            if !(statistics && vectors.all(|parameter| is_finite(&parameter.value()))) {
+            let parameters = owner.parameters().into_iter().all(|parameter| is_finite(&parameter.value()));
+            if !(statistics && parameters) {
                 return Err(NonFinite::Layer(format!("layers.{}", planned.module)));
             }
         }
