@@ -45,10 +45,7 @@ pub(super) fn product<X: Element, Y: Element>(
     wanted: &[X],
     output: &mut [X],
 ) {
-    let elements = match precision {
-        Precision::F32 => Elements::Values,
-        Precision::Bf16 => Elements::ChannelPairs,
-    };
+    let elements = Elements::for_sums_over_channels(precision);
     let gather = Gather::new(Layout { elements, ..layout });
     let (row, weights) = order.rows(sizes(isa).0, layout.kernel[0], precision, weight);
     let run = gather.runs()[0].len();

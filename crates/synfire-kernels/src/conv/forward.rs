@@ -40,10 +40,7 @@ pub(super) fn product<X: Element, Y: Element>(
     bias: Option<&[f32]>,
     output: &mut [Y],
 ) {
-    let elements = match precision {
-        Precision::F32 => Elements::Values,
-        Precision::Bf16 => Elements::ChannelPairs,
-    };
+    let elements = Elements::for_sums_over_channels(precision);
     let gather = Gather::new(Layout { elements, ..layout });
     let depth = order.elements(precision);
     let cut = Cut::new(isa, channels);

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use crate::bf16::{Element, convert, pair_neighbours, pair_partners};
+use crate::bf16::{Element, Precision, convert, pair_neighbours, pair_partners};
 use crate::isa::Isa;
 
 /// About how many values the scratch of a unit may have: 256 KiB, a part of the second cache.
@@ -54,6 +54,15 @@ pub(super) enum Elements {
     /// The same value of two successive frames as bf16, the last one's partner 0 where the number is odd: for sums
     /// over frames.
     FramePairs,
+}
+
+impl Elements {
+    pub(super) fn for_sums_over_channels(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Elements::Values,
+            Precision::Bf16 => Elements::ChannelPairs,
+        }
+    }
 }
 
 impl Layout {

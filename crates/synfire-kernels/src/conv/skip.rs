@@ -42,7 +42,7 @@ multiversion! {
 
 /// Whether [`Pixels`] is faster than tiles where so large a share of a unit's input is not 0.
 ///
-/// By measurement (AVX-512, both precisions), an element of a list takes 1.45 times as long as one of a tile, and a round
+/// By measurement (AVX-512, bf16), an element of a list takes 1.45 times as long as one of a tile, and a round
 /// as long as 12 elements of a tile besides. Other instruction sets choose alike, so that all give alike results.
 pub(super) fn pays_for_pixels(share: f64, gather: &Gather, kernel: [usize; 2]) -> bool {
     let pixel = gather.pixel();
@@ -61,9 +61,9 @@ fn places(pixel: usize, kernel: [usize; 2]) -> usize {
     (ELEMENTS / pixel).clamp(1, kernel[1])
 }
 
-/// Lists of elements that are not 0, one after the other.
+/// The input of a unit, listed by pixels, one list after the other: what [`Pixels`] multiplies.
 #[derive(Default)]
-pub(super) struct Lists {
+pub(super) struct Listed {
     entries: Vec<Entry>,
     /// Where list `i` begins, and at `i + 1` where it ends.
     starts: Vec<u32>,
@@ -71,22 +71,24 @@ pub(super) struct Lists {
     parts: usize,
     /// Elements of a pixel.
     pixel: usize,
+    /// The pixel of the scratch at which each output pixel begins.
+    firsts: Vec<u32>,
 }
 
-impl Lists {
+impl Listed {
     /// Lists the elements of every pixel of a scratch, in parts of [`ELEMENTS`]. A row is the element's place in the
     /// scratch.
-    fn by_pixel(&mut self, isa: Isa, scratch: &[f32], pixel: usize) {
+    pub(super) fn list(&mut self, isa: Isa, scratch: &[f32], pixel: usize, bases: &[usize]) {
         self.pixel = pixel;
         self.parts = pixel.div_ceil(ELEMENTS);
+        self.firsts.clear();
+        self.firsts.extend(bases.iter().map(|base| (base / pixel) as u32));
         self.entries.resize(scratch.len() + 1, Entry::default());
         self.starts.clear();
-        let mut end = 0;
+        let (mut end, mut row) = (0, 0);
         self.starts.push(end);
-        let parts = scratch.chunks_exact(pixel).flat_map(|pixel| pixel.chunks(ELEMENTS));
-        let mut row = 0;
-        for part in parts {
-            note(isa, row, 1, part, &mut self.entries, &mut end);
+        for part in scratch.chunks_exact(pixel).flat_map(|pixel| pixel.chunks(ELEMENTS)) {
+            note(isa, row, part, &mut self.entries, &mut end);
             self.starts.push(end);
             row += part.len() as u32;
         }
@@ -95,12 +97,10 @@ impl Lists {
 
 multiversion! {
     /// Appends what is not 0 in `values` at `end`, without a branch, which would be mispredicted.
-    fn note(first: u32, step: u32, values: &[f32], entries: &mut [Entry], end: &mut u32) {
-        let mut row = first;
-        for &x in values {
+    fn note(first: u32, values: &[f32], entries: &mut [Entry], end: &mut u32) {
+        for (&x, row) in values.iter().zip(first..) {
             entries[*end as usize] = Entry { row, x };
             *end += u32::from(x.to_bits() != 0);
-            row += step;
         }
     }
 }
@@ -138,22 +138,6 @@ unsafe fn add_rows<S: Simd, const V: usize>(entries: &[Entry], rows: *const f32,
     }
 }
 
-/// The input of a unit, listed by pixels: what [`Pixels`] multiplies.
-#[derive(Default)]
-pub(super) struct Listed {
-    lists: Lists,
-    /// The pixel of the scratch at which each output pixel begins.
-    firsts: Vec<u32>,
-}
-
-impl Listed {
-    pub(super) fn list(&mut self, isa: Isa, scratch: &[f32], pixel: usize, bases: &[usize]) {
-        self.lists.by_pixel(isa, scratch, pixel);
-        self.firsts.clear();
-        self.firsts.extend(bases.iter().map(|base| (base / pixel) as u32));
-    }
-}
-
 /// Output pixels times output channels, summed over what is not 0 under the kernel.
 pub(super) struct Pixels<'a> {
     pub(super) input: &'a Listed,
@@ -176,15 +160,17 @@ impl Pixels<'_> {
 
     #[inline(always)]
     unsafe fn all<S: Simd, const V: usize>(&mut self) {
-        let Listed { lists, firsts } = self.input;
+        let lists = self.input;
         let ([kh, kw], row) = (self.kernel, V * S::LANES);
-        assert!(self.weights.len() >= kh * kw * lists.pixel * row && self.sums.len() >= firsts.len() * row);
+        assert!(
+            self.weights.len() >= kh * kw * lists.pixel * row && self.sums.len() >= lists.firsts.len() * row
+        );
         let places = places(lists.pixel, self.kernel);
         for (ky, place) in (0..kh).flat_map(|ky| (0..kw).step_by(places).map(move |kx| (ky, kx))) {
             let places = places.min(kw - place);
             for part in 0..lists.parts {
                 let weights = &self.weights[((ky * kw + place) * lists.pixel + part * ELEMENTS) * row..];
-                for (q, first) in firsts.iter().enumerate() {
+                for (q, first) in lists.firsts.iter().enumerate() {
                     let pixel = *first as usize + ky * self.width + place;
                     let list = pixel * lists.parts + part;
                     // One part of one pixel, or the only parts of some pixels: the lists follow each other.
@@ -236,9 +222,9 @@ pub(super) struct Weights<'a> {
     pub(super) sums: &'a mut [f32],
 }
 
-/// How far the first pixel under a kernel lies before the last.
-pub(super) fn lead(gather: &Gather, kernel: [usize; 2]) -> usize {
-    (kernel[0] - 1) * gather.width() + kernel[1] - 1
+/// How far the first pixel under a kernel lies before the last, in a scratch whose rows have `width` pixels.
+pub(super) fn lead(width: usize, kernel: [usize; 2]) -> usize {
+    (kernel[0] - 1) * width + kernel[1] - 1
 }
 
 impl Weights<'_> {
@@ -255,7 +241,7 @@ impl Weights<'_> {
     #[inline(always)]
     unsafe fn all<S: Simd, const V: usize>(&mut self, lists: &ChannelLists) {
         let ([kh, kw], row) = (self.kernel, V * S::LANES);
-        let lead = (kh - 1) * self.width + kw - 1;
+        let lead = lead(self.width, self.kernel);
         let pixels = self.scratch.len() / self.channels;
         assert!(self.grads.len() >= (lead + pixels) * row && lists.pixels <= pixels);
         assert!(self.sums.len() >= kh * kw * self.channels * row && lists.lens.len() == self.channels);

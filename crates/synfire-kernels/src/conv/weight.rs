@@ -75,7 +75,7 @@ pub(super) fn weight_grad<X: Element, G: Element>(
                 let skips = skip::pays_for_weights(skip::share(isa, input));
                 let bases = gather.bases(unit);
                 // Where the rows of errors stand, one for each output pixel.
-                let (lead, pixel) = (skip::lead(&gather, layout.kernel), gather.pixel());
+                let (lead, pixel) = (skip::lead(gather.width(), layout.kernel), gather.pixel());
                 let rows = if skips { lead + input.len() / pixel } else { bases.len() };
                 let row = |i: usize| if skips { lead + bases[i] / pixel } else { i };
                 let grads = grads.at_least(rows * panel.width);
