@@ -75,9 +75,48 @@ pub trait Element: sealed::Sealed + Copy + Default + Send + Sync + 'static {
 }
 
 mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for half::bf16 {}
+    use crate::simd::Simd;
+
+    pub trait Sealed: Sized {
+        /// Reads a vector of values.
+        ///
+        /// # Safety
+        /// The instruction set of `S`, and `from` valid for all lanes.
+        unsafe fn load<S: Simd>(from: *const Self) -> S::V;
+        /// Writes a vector of values, rounded to what there is.
+        ///
+        /// # Safety
+        /// The instruction set of `S`, and `to` valid for all lanes.
+        unsafe fn store<S: Simd>(to: *mut Self, v: S::V);
+    }
+
+    impl Sealed for f32 {
+        #[inline(always)]
+        unsafe fn load<S: Simd>(from: *const f32) -> S::V {
+            // SAFETY: the caller's promises.
+            unsafe { S::load(from) }
+        }
+
+        #[inline(always)]
+        unsafe fn store<S: Simd>(to: *mut f32, v: S::V) {
+            // SAFETY: the caller's promises.
+            unsafe { S::store(to, v) }
+        }
+    }
+
+    impl Sealed for half::bf16 {
+        #[inline(always)]
+        unsafe fn load<S: Simd>(from: *const half::bf16) -> S::V {
+            // SAFETY: the caller's promises.
+            unsafe { S::widen(from) }
+        }
+
+        #[inline(always)]
+        unsafe fn store<S: Simd>(to: *mut half::bf16, v: S::V) {
+            // SAFETY: the caller's promises.
+            unsafe { S::narrow(to, v) }
+        }
+    }
 }
 
 impl Element for f32 {

@@ -14,6 +14,7 @@ mod panels;
 mod skip;
 mod tile;
 mod weight;
+mod winograd;
 
 use rayon::prelude::*;
 
@@ -111,6 +112,23 @@ impl ConvShape {
         (self.frames * self.out_height() * self.out_width()) as u64 * self.weight_len() as u64
     }
 
+    /// Whether a pass over an input of which a share of `density` is not 0 is computed by Winograd's algorithm, which
+    /// needs half of the multiplications, but rounds transformed values and weights to bf16 where that is the precision.
+    ///
+    /// It is chosen by shape, for kernels of 3x3 without a stride, where there are so many values that are not 0 that
+    /// skipping zeros gains less. The gradient of the input counts what fired, or all.
+    pub fn winograd(&self, pass: Pass, density: f64) -> bool {
+        match pass {
+            Pass::Forward | Pass::WeightGrad => {
+                density > SKIPPED && winograd::pays(&self.layout(), self.out_channels / self.groups)
+            }
+            Pass::InputGrad => {
+                density > SKIPPED_ERRORS
+                    && winograd::pays(&self.transposed_layout(), self.in_channels / self.groups)
+            }
+        }
+    }
+
     fn check(&self, input: usize, weight: usize, output: usize) {
         assert_eq!(input, self.input_len(), "convolution: length of the input side of {self:?}");
         assert_eq!(weight, self.weight_len(), "convolution: length of the weight of {self:?}");
@@ -179,6 +197,22 @@ impl ConvShape {
     }
 }
 
+/// What is computed of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pass {
+    /// [`conv2d`].
+    Forward,
+    /// [`conv2d_input_grad`].
+    InputGrad,
+    /// [`conv2d_weight_grad`].
+    WeightGrad,
+}
+
+/// Up to which density of the input skipping its zeros is faster than Winograd's algorithm.
+const SKIPPED: f64 = 0.12;
+/// The same for the gradient of the input, where neurons fired.
+const SKIPPED_ERRORS: f64 = 0.2;
+
 /// The convolution.
 ///
 /// ```text
@@ -213,17 +247,12 @@ pub fn conv2d<X: Element, Y: Element>(
         return;
     }
     let channels = shape.out_channels / shape.groups;
-    forward::product(
-        isa,
-        shape.precision,
-        shape.layout(),
-        shape.order(),
-        channels,
-        input,
-        weight,
-        bias,
-        output,
-    );
+    let product =
+        match shape.winograd(Pass::Forward, 1.0) && shape.winograd(Pass::Forward, density(isa, input)) {
+            true => winograd::product,
+            false => forward::product,
+        };
+    product(isa, shape.precision, shape.layout(), shape.order(), channels, input, weight, bias, output);
 }
 
 /// Where more of the input than this share is not 0, all errors of the input are computed: dot products one by one are
@@ -263,8 +292,12 @@ pub fn conv2d_input_grad<Y: Element, X: Element>(
     let (layout, order) = (shape.transposed_layout(), shape.transposed_order());
     let channels = shape.in_channels / shape.groups;
     let precision = shape.precision;
+    let share = fired.map_or(1.0, |fired| density(isa, fired));
     match fired {
-        Some(fired) if density(isa, fired) <= FIRED => {
+        _ if shape.winograd(Pass::InputGrad, share) => {
+            winograd::product(isa, precision, layout, order, channels, grad_output, weight, None, grad_input);
+        }
+        Some(fired) if share <= FIRED => {
             fired::product(isa, precision, layout, order, channels, grad_output, weight, fired, grad_input);
         }
         _ => {
@@ -296,16 +329,13 @@ pub fn conv2d_weight_grad<X: Element, Y: Element>(
         return;
     }
     let channels = shape.out_channels / shape.groups;
-    weight::weight_grad(
-        isa,
-        shape.precision,
-        shape.layout(),
-        shape.order(),
-        channels,
-        input,
-        grad_output,
-        grad_weight,
-    );
+    let gradient = match shape.winograd(Pass::WeightGrad, 1.0)
+        && shape.winograd(Pass::WeightGrad, density(isa, input))
+    {
+        true => winograd::weight_grad,
+        false => weight::weight_grad,
+    };
+    gradient(isa, shape.precision, shape.layout(), shape.order(), channels, input, grad_output, grad_weight);
 }
 
 /// The error of a bias: the sum over rows, taken in `f64`.

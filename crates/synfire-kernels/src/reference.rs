@@ -7,6 +7,7 @@ mod conv;
 mod neuron;
 mod norm;
 mod pool;
+pub mod winograd;
 
 pub use conv::{
     bias_grad, conv2d, conv2d_input_grad, conv2d_weight_grad, linear, linear_input_grad, linear_weight_grad,

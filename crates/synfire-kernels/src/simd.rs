@@ -1,12 +1,14 @@
 //! Vectors of `f32`: the few operations that the convolution's inner loops are written with, one implementation per
 //! instruction set.
 
+use crate::bf16::{Element, Precision, bf16};
+
 /// Takes every operation but [`Simd::mul_add`] from another implementation.
 macro_rules! delegate_to_vectors {
     ($to:ty) => {
         delegate_to_vectors! { $to:
             zero(); splat(from: *const f32); load(from: *const f32); add(a: Self::V, b: Self::V);
-            first(pairs: Self::V); second(pairs: Self::V);
+            sub(a: Self::V, b: Self::V); first(pairs: Self::V); second(pairs: Self::V);
         }
 
         #[inline(always)]
@@ -56,14 +58,16 @@ pub(crate) use portable::Portable;
 ///
 /// # Safety
 /// Every function may only be called where the processor has the instruction set, and should be inlined into a
-/// function compiled for it (see [`per_isa`]). Pointers must be valid for what is read or written.
-pub(crate) trait Simd: Copy {
+/// function compiled for it (see `per_isa`). Pointers must be valid for what is read or written.
+pub trait Simd: Copy {
     /// The vector.
     type V: Copy;
     /// How many values a vector has.
     const LANES: usize;
     /// How many vectors of output channels a tile has at most: 4 where there are 32 registers, 2 where there are 16.
     const WIDE: usize;
+    /// What [`Simd::mul_add`] multiplies in each lane.
+    const OPERANDS: Precision = Precision::F32;
 
     /// All lanes 0.
     unsafe fn zero() -> Self::V;
@@ -77,20 +81,68 @@ pub(crate) trait Simd: Copy {
     unsafe fn sum(v: Self::V) -> f32;
     /// `a + b`.
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    /// `a - b`.
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
     /// `a·b + c`, rounded once where the processor can. Where lanes hold pairs of bf16: `a₀·b₀ + a₁·b₁ + c`.
     unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// The first value of each lane's pair.
     unsafe fn first(pairs: Self::V) -> Self::V;
     /// The second value of each lane's pair.
     unsafe fn second(pairs: Self::V) -> Self::V;
+
+    /// Reads [`Simd::LANES`] bf16 values.
+    #[inline(always)]
+    unsafe fn widen(from: *const bf16) -> Self::V {
+        // SAFETY: the caller's promises.
+        unsafe {
+            let mut x = [0.0; MOST_LANES];
+            for lane in 0..Self::LANES {
+                x[lane] = from.add(lane).read().widen();
+            }
+            Self::load(x.as_ptr())
+        }
+    }
+
+    /// Writes all lanes, rounded to bf16.
+    #[inline(always)]
+    unsafe fn narrow(to: *mut bf16, v: Self::V) {
+        // SAFETY: the caller's promises.
+        unsafe {
+            let mut x = [0.0; MOST_LANES];
+            Self::store(x.as_mut_ptr(), v);
+            for lane in 0..Self::LANES {
+                to.add(lane).write(bf16::narrow(x[lane]));
+            }
+        }
+    }
+
+    /// Pairs of bf16, to which the values of two vectors are rounded.
+    #[inline(always)]
+    unsafe fn pair(first: Self::V, second: Self::V) -> Self::V {
+        // SAFETY: the caller's promises.
+        unsafe {
+            let (mut x, mut y) = ([0.0; MOST_LANES], [0.0; MOST_LANES]);
+            Self::store(x.as_mut_ptr(), first);
+            Self::store(y.as_mut_ptr(), second);
+            for lane in 0..Self::LANES {
+                x[lane] = f32::pair(x[lane], y[lane]);
+            }
+            Self::load(x.as_ptr())
+        }
+    }
 }
 
-/// Defines `unsafe fn $name(isa, precision, …)` that runs `$generic::<S>(…)` compiled for the instruction set of `isa`.
+/// The most lanes that a vector has.
+const MOST_LANES: usize = 16;
+
+/// Defines `unsafe fn $name(isa, precision, …)` that runs `$generic::<S, …>(…)` compiled for the instruction set of `isa`.
 /// What is unsafe about `$generic` besides the instruction set stays the caller's duty.
 macro_rules! per_isa {
-    ($(#[$meta:meta])* unsafe fn $name:ident($($arg:ident: $ty:ty),* $(,)?) = $generic:ident;) => {
+    ($(#[$meta:meta])* $vis:vis unsafe fn $name:ident$(<$($E:ident: $bound:path),*>)?(
+        $($arg:ident: $ty:ty),* $(,)?
+    ) = $generic:ident;) => {
         $(#[$meta])*
-        unsafe fn $name(isa: $crate::isa::Isa, precision: $crate::bf16::Precision, $($arg: $ty),*) {
+        $vis unsafe fn $name$(<$($E: $bound),*>)?(isa: $crate::isa::Isa, precision: $crate::bf16::Precision, $($arg: $ty),*) {
             use $crate::bf16::Precision;
             use $crate::isa::Kind;
             #[allow(unused_imports, reason = "which are used depends on the architecture")]
@@ -98,23 +150,23 @@ macro_rules! per_isa {
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
-            unsafe fn avx2<S: Simd>($($arg: $ty),*) {
+            unsafe fn avx2<S: Simd, $($($E: $bound),*)?>($($arg: $ty),*) {
                 // SAFETY: this function has the features; the rest is its caller's duty.
-                unsafe { $generic::<S>($($arg),*) }
+                unsafe { $generic::<S, $($($E),*)?>($($arg),*) }
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
-            unsafe fn avx512<S: Simd>($($arg: $ty),*) {
+            unsafe fn avx512<S: Simd, $($($E: $bound),*)?>($($arg: $ty),*) {
                 // SAFETY: this function has the features; the rest is its caller's duty.
-                unsafe { $generic::<S>($($arg),*) }
+                unsafe { $generic::<S, $($($E),*)?>($($arg),*) }
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
-            unsafe fn avx512bf16($($arg: $ty),*) {
+            unsafe fn avx512bf16$(<$($E: $bound),*>)?($($arg: $ty),*) {
                 // SAFETY: this function has the features; the rest is its caller's duty.
-                unsafe { $generic::<Avx512Bf16>($($arg),*) }
+                unsafe { $generic::<Avx512Bf16, $($($E),*)?>($($arg),*) }
             }
 
             // SAFETY: an `Isa` of a kind is only built where detection found its features; NEON is part of the
@@ -122,21 +174,21 @@ macro_rules! per_isa {
             unsafe {
                 match (isa.kind(), precision) {
                     #[cfg(target_arch = "x86_64")]
-                    (Kind::Avx2, Precision::F32) => avx2::<Avx2>($($arg),*),
+                    (Kind::Avx2, Precision::F32) => avx2::<Avx2, $($($E),*)?>($($arg),*),
                     #[cfg(target_arch = "x86_64")]
-                    (Kind::Avx2, Precision::Bf16) => avx2::<Pairs<Avx2>>($($arg),*),
+                    (Kind::Avx2, Precision::Bf16) => avx2::<Pairs<Avx2>, $($($E),*)?>($($arg),*),
                     #[cfg(target_arch = "x86_64")]
-                    (Kind::Avx512 | Kind::Avx512Bf16, Precision::F32) => avx512::<Avx512>($($arg),*),
+                    (Kind::Avx512 | Kind::Avx512Bf16, Precision::F32) => avx512::<Avx512, $($($E),*)?>($($arg),*),
                     #[cfg(target_arch = "x86_64")]
-                    (Kind::Avx512, Precision::Bf16) => avx512::<Pairs<Avx512>>($($arg),*),
+                    (Kind::Avx512, Precision::Bf16) => avx512::<Pairs<Avx512>, $($($E),*)?>($($arg),*),
                     #[cfg(target_arch = "x86_64")]
-                    (Kind::Avx512Bf16, Precision::Bf16) => avx512bf16($($arg),*),
+                    (Kind::Avx512Bf16, Precision::Bf16) => avx512bf16::<$($($E),*)?>($($arg),*),
                     #[cfg(target_arch = "aarch64")]
-                    (Kind::Neon, Precision::F32) => $generic::<Neon>($($arg),*),
+                    (Kind::Neon, Precision::F32) => $generic::<Neon, $($($E),*)?>($($arg),*),
                     #[cfg(target_arch = "aarch64")]
-                    (Kind::Neon, Precision::Bf16) => $generic::<Pairs<Neon>>($($arg),*),
-                    (_, Precision::F32) => $generic::<Portable>($($arg),*),
-                    (_, Precision::Bf16) => $generic::<Pairs<Portable>>($($arg),*),
+                    (Kind::Neon, Precision::Bf16) => $generic::<Pairs<Neon>, $($($E),*)?>($($arg),*),
+                    (_, Precision::F32) => $generic::<Portable, $($($E),*)?>($($arg),*),
+                    (_, Precision::Bf16) => $generic::<Pairs<Portable>, $($($E),*)?>($($arg),*),
                 }
             }
         }

@@ -5,7 +5,9 @@ mod common;
 use common::{agree, magnitudes, random, unwritten, wide};
 use proptest::prelude::*;
 use synfire_kernels::bf16::{Element, Precision, bf16, rounded};
-use synfire_kernels::conv::{ConvShape, bias_grad, conv2d, conv2d_input_grad, conv2d_weight_grad, density};
+use synfire_kernels::conv::{
+    ConvShape, Pass, bias_grad, conv2d, conv2d_input_grad, conv2d_weight_grad, density,
+};
 use synfire_kernels::isa::Isa;
 use synfire_kernels::linear::{linear, linear_input_grad, linear_weight_grad};
 use synfire_kernels::reference;
@@ -18,6 +20,12 @@ const CHANNELS: [usize; 9] = [1, 2, 3, 5, 16, 17, 64, 65, 130];
 struct Sums {
     values: Vec<f64>,
     magnitudes: Vec<f64>,
+}
+
+impl From<reference::winograd::Sums> for Sums {
+    fn from(sums: reference::winograd::Sums) -> Self {
+        Sums { values: sums.values, magnitudes: sums.magnitudes }
+    }
 }
 
 impl Sums {
@@ -59,25 +67,43 @@ fn check_input(shape: ConvShape, input: &[f32]) {
     };
     let [exact_input, exact_weight, exact_grad] = [input, &weight, &grad].map(operands);
 
-    let plain = Sums::new(grad.len(), &exact_input, &exact_weight, |x, w, y| {
-        reference::conv2d(&shape, x, w, None, y);
-    });
+    let share = density(Isa::PORTABLE, input);
+    let [wide_input, wide_weight, wide_grad] = [input, &weight, &grad].map(|values| wide(values));
+    let plain = if shape.winograd(Pass::Forward, share) {
+        Sums::from(reference::winograd::conv2d(&shape, &wide_input, &wide_weight))
+    } else {
+        Sums::new(grad.len(), &exact_input, &exact_weight, |x, w, y| {
+            reference::conv2d(&shape, x, w, None, y);
+        })
+    };
     let mut biased = Sums { values: plain.values.clone(), magnitudes: plain.magnitudes.clone() };
     for (i, (value, magnitude)) in biased.values.iter_mut().zip(&mut biased.magnitudes).enumerate() {
         let bias = f64::from(bias[i % shape.out_channels]);
         *value += bias;
         *magnitude += bias.abs();
     }
-    let of_input = Sums::new(input.len(), &exact_grad, &exact_weight, |g, w, x| {
-        reference::conv2d_input_grad(&shape, g, w, x);
-    });
-    let of_weight = Sums::new(weight.len(), &exact_input, &exact_grad, |x, g, w| {
-        reference::conv2d_weight_grad(&shape, x, g, w);
-    });
+    let of_input_where = |density| {
+        if shape.winograd(Pass::InputGrad, density) {
+            Sums::from(reference::winograd::conv2d_input_grad(&shape, &wide_grad, &wide_weight))
+        } else {
+            Sums::new(input.len(), &exact_grad, &exact_weight, |g, w, x| {
+                reference::conv2d_input_grad(&shape, g, w, x);
+            })
+        }
+    };
+    let of_input = of_input_where(1.0);
+    let of_weight = if shape.winograd(Pass::WeightGrad, share) {
+        Sums::from(reference::winograd::conv2d_weight_grad(&shape, &wide_input, &wide_grad))
+    } else {
+        Sums::new(weight.len(), &exact_input, &exact_grad, |x, g, w| {
+            reference::conv2d_weight_grad(&shape, x, g, w);
+        })
+    };
 
     let fired =
-        |sums: &[f64]| sums.iter().zip(input).map(|(sum, x)| if *x == 0.0 { 0.0 } else { *sum }).collect();
-    let of_fired = Sums { values: fired(&of_input.values), magnitudes: fired(&of_input.magnitudes) };
+        |sums: Vec<f64>| sums.iter().zip(input).map(|(sum, x)| if *x == 0.0 { 0.0 } else { *sum }).collect();
+    let of_fired = of_input_where(share);
+    let of_fired = Sums { values: fired(of_fired.values), magnitudes: fired(of_fired.magnitudes) };
 
     for isa in Isa::available() {
         let mut y = unwritten(grad.len());
@@ -102,16 +128,22 @@ fn check_input(shape: ConvShape, input: &[f32]) {
 
         // In bf16, memory of bf16 changes what is written, and nothing else.
         if shape.precision == Precision::Bf16 {
-            let [input, grad] = [input, &grad].map(narrow);
+            let [narrow_input, narrow_grad] = [input, &grad].map(narrow);
+            let same = |what: &str, found: &[bf16], expected: &[f32]| {
+                assert!(found == narrow(expected), "{what} of {shape:?} on {isa}");
+            };
             let mut narrow_y = narrow(&unwritten(y.len()));
-            conv2d(isa, &shape, &input, &weight, Some(&bias), &mut narrow_y);
-            assert_eq!(narrow_y, narrow(&y), "conv2d of {shape:?} on {isa}");
-            let mut narrow_grad = narrow(&unwritten(grad_input.len()));
-            conv2d_input_grad(isa, &shape, &grad, &weight, None, &mut narrow_grad);
-            assert_eq!(narrow_grad, narrow(&grad_input), "conv2d_input_grad of {shape:?} on {isa}");
-            let mut same = unwritten(grad_weight.len());
-            conv2d_weight_grad(isa, &shape, &input, &grad, &mut same);
-            assert_eq!(same, grad_weight, "conv2d_weight_grad of {shape:?} on {isa}");
+            conv2d(isa, &shape, &narrow_input, &weight, Some(&bias), &mut narrow_y);
+            conv2d(isa, &shape, &exact_input, &weight, Some(&bias), &mut y);
+            same("conv2d", &narrow_y, &y);
+            let mut narrow_grad_input = narrow(&unwritten(grad_input.len()));
+            conv2d_input_grad(isa, &shape, &narrow_grad, &weight, None, &mut narrow_grad_input);
+            conv2d_input_grad(isa, &shape, &exact_grad, &weight, None, &mut grad_input);
+            same("conv2d_input_grad", &narrow_grad_input, &grad_input);
+            let mut narrow_grad_weight = unwritten(grad_weight.len());
+            conv2d_weight_grad(isa, &shape, &narrow_input, &narrow_grad, &mut narrow_grad_weight);
+            conv2d_weight_grad(isa, &shape, &exact_input, &exact_grad, &mut grad_weight);
+            assert!(narrow_grad_weight == grad_weight, "conv2d_weight_grad of {shape:?} on {isa}");
         }
     }
 }
@@ -187,6 +219,71 @@ fn frames_put_together_and_cut_in_bands() {
             kernel: [1, 1],
             padding: [0, 0],
             ..SMALL
+        });
+    }
+}
+
+/// A shape that Winograd's algorithm is chosen for.
+const TILED: ConvShape = ConvShape { frames: 16, height: 4, width: 4, in_channels: 16, ..SMALL };
+
+#[test]
+fn winograd() {
+    let chosen = |shape: ConvShape| {
+        [Pass::Forward, Pass::InputGrad, Pass::WeightGrad].map(|pass| shape.winograd(pass, 1.0))
+    };
+    assert_eq!(chosen(TILED), [true; 3]);
+    assert_eq!(chosen(ConvShape { stride: [1, 2], width: 8, ..TILED }), [false; 3]);
+    assert_eq!(chosen(ConvShape { kernel: [3, 5], padding: [1, 2], ..TILED }), [false; 3]);
+    assert!(!TILED.winograd(Pass::Forward, 0.05) && !TILED.winograd(Pass::InputGrad, 0.05));
+
+    for in_channels in [16, 17, 30, 65] {
+        for out_channels in [16, 17, 64, 130] {
+            check(ConvShape { in_channels, out_channels, ..TILED });
+        }
+    }
+    // Tiles that reach over the edge, padding at which windows lie outside, and a last pair of tiles without a partner.
+    for (height, width) in [(3, 4), (5, 3), (9, 7), (17, 2), (4, 18)] {
+        for padding in [[0, 0], [1, 1], [2, 0], [3, 4]] {
+            if height + 2 * padding[0] >= 3 && width + 2 * padding[1] >= 3 {
+                check(ConvShape { frames: 33, height, width, padding, ..TILED });
+            }
+        }
+    }
+    check(ConvShape { groups: 2, in_channels: 34, out_channels: 40, ..TILED });
+    // Several units, parts of panels, and rounds of the gradient of the weights.
+    check(ConvShape { frames: 9, height: 19, width: 23, in_channels: 32, out_channels: 70, ..TILED });
+    check(ConvShape { frames: 70, height: 8, width: 8, in_channels: 200, out_channels: 260, ..TILED });
+}
+
+#[test]
+fn winograd_is_the_convolution() {
+    for shape in [
+        TILED,
+        ConvShape { height: 5, width: 7, padding: [0, 2], ..TILED },
+        ConvShape { groups: 2, in_channels: 32, out_channels: 34, ..TILED },
+    ] {
+        let [input, weight, grad] =
+            [(1, shape.input_len()), (2, shape.weight_len()), (3, shape.output_len())]
+                .map(|(seed, n)| wide(&random(seed, n)));
+        let check = |what: &str, found: reference::winograd::Sums, sum: &dyn Fn(&mut [f64])| {
+            let mut expected = vec![f64::NAN; found.values.len()];
+            sum(&mut expected);
+            for (i, ((found, expected), magnitude)) in
+                found.values.iter().zip(&expected).zip(&found.magnitudes).enumerate()
+            {
+                // Single precision is what transforms are rounded to.
+                let close = (found - expected).abs() <= 1e-7 * magnitude;
+                assert!(close, "{what} of {shape:?}, {i}: {found}, expected {expected}");
+            }
+        };
+        check("conv2d", reference::winograd::conv2d(&shape, &input, &weight), &|y| {
+            reference::conv2d(&shape, &input, &weight, None, y);
+        });
+        check("input_grad", reference::winograd::conv2d_input_grad(&shape, &grad, &weight), &|x| {
+            reference::conv2d_input_grad(&shape, &grad, &weight, x);
+        });
+        check("weight_grad", reference::winograd::conv2d_weight_grad(&shape, &input, &grad), &|w| {
+            reference::conv2d_weight_grad(&shape, &input, &grad, w);
         });
     }
 }

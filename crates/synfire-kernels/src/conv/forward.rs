@@ -12,7 +12,7 @@ use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
 
 use super::gather::{Elements, Gather, Layout};
-use super::panels::{Cut, Order};
+use super::panels::{Cut, Form, Order};
 use super::skip;
 use super::tile::Pixels;
 
@@ -20,7 +20,7 @@ use super::tile::Pixels;
 /// second cache beside the scratch.
 const DEPTH: usize = 1536;
 /// Panels are computed by tasks of their own where units alone would be fewer than this.
-const TASKS: usize = 16;
+pub(super) const TASKS: usize = 16;
 
 thread_local! {
     static SCRATCH: RefCell<(Aligned, Aligned, skip::Listed)> = RefCell::default();
@@ -44,7 +44,7 @@ pub(super) fn product<X: Element, Y: Element>(
     let gather = Gather::new(Layout { elements, ..layout });
     let depth = order.elements(precision);
     let cut = Cut::new(isa, channels);
-    let weights = order.pack(&cut, precision, weight);
+    let weights = order.pack(isa, Form::Plain, &cut, precision, weight);
     let bias = padded_bias(&cut, order.groups, bias);
     let blocks = blocks(gather.runs());
     let output = Disjoint::new(output);
@@ -104,7 +104,7 @@ pub(super) fn product<X: Element, Y: Element>(
 }
 
 per_isa! {
-    unsafe fn run(pixels: &mut Pixels) = run_generic;
+    pub(super) unsafe fn run(pixels: &mut Pixels) = run_generic;
 }
 
 #[inline(always)]
@@ -114,7 +114,7 @@ unsafe fn run_generic<S: Simd>(pixels: &mut Pixels) {
 }
 
 /// The bias in the layout of the panels, zeros where there is none.
-fn padded_bias(cut: &Cut, groups: usize, bias: Option<&[f32]>) -> Aligned {
+pub(super) fn padded_bias(cut: &Cut, groups: usize, bias: Option<&[f32]>) -> Aligned {
     let mut padded = Aligned::zeroed(groups * cut.width());
     if let Some(bias) = bias {
         let rows =

@@ -5,9 +5,11 @@
 use rayon::prelude::*;
 
 use crate::aligned::Aligned;
-use crate::bf16::{Element, Precision};
+use crate::bf16::{Element, Precision, pair_partners};
 use crate::isa::Isa;
 use crate::simd;
+
+use super::winograd;
 
 /// Channels packed together: a cache line of them.
 const BLOCK: usize = 16;
@@ -97,33 +99,56 @@ impl Order {
         if self.turned { self.taps - 1 - tap } else { tap }
     }
 
-    /// Packs weights: `[groups][panels][K][width]`, with zeros in the lanes left over.
-    pub(super) fn pack(&self, cut: &Cut, precision: Precision, weight: &[f32]) -> Aligned {
-        let (depth, elements) = (self.elements(precision), self.channel_elements(precision));
+    /// Packs weights: `[groups][panels][places][elements][width]`, with zeros in the lanes left over.
+    pub(super) fn pack(
+        &self,
+        isa: Isa,
+        form: Form,
+        cut: &Cut,
+        precision: Precision,
+        weight: &[f32],
+    ) -> Aligned {
+        let (places, elements) = (form.places(self.taps), self.channel_elements(precision));
+        let depth = places * elements;
         let mut packed = Aligned::zeroed(self.groups * cut.width() * depth);
         let groups =
             packed.as_mut_slice().par_chunks_mut(cut.width() * depth).zip(weight.par_chunks(self.group));
         groups.for_each(|(packed, weight)| {
             packed.par_chunks_mut(cut.full * depth).enumerate().for_each(|(i, packed)| {
                 let panel = cut.panel(i);
+                let mut taps = vec![[0.0; BLOCK]; self.taps];
+                let [mut first, mut second] = [(); 2].map(|()| vec![[0.0; BLOCK]; places]);
                 for from in (0..panel.channels).step_by(BLOCK) {
+                    let block = BLOCK.min(panel.channels - from);
+                    let mut spread = |c: usize, to: &mut [Lane]| {
+                        for n in 0..block {
+                            let at = (panel.first + from + n) * self.outer + c * self.inner;
+                            for (tap, w) in weight[at..][..self.taps].iter().enumerate() {
+                                taps[self.tap(tap)][n] = *w;
+                            }
+                        }
+                        form.spread(isa, &taps, to);
+                    };
                     for e in 0..elements {
-                        for n in from..panel.channels.min(from + BLOCK) {
-                            let taps = |c: usize| {
-                                &weight[(panel.first + n) * self.outer + c * self.inner..][..self.taps]
-                            };
-                            let mut put = |tap: usize, element: f32| {
-                                packed[(self.tap(tap) * elements + e) * panel.width + n] = element;
-                            };
-                            match precision {
-                                Precision::F32 => {
-                                    taps(e).iter().enumerate().for_each(|(tap, w)| put(tap, *w))
+                        let rows = packed[e * panel.width + from..].chunks_mut(elements * panel.width);
+                        match precision {
+                            Precision::F32 => {
+                                spread(e, &mut first);
+                                rows.zip(&first).for_each(|(to, w)| to[..block].copy_from_slice(&w[..block]));
+                            }
+                            Precision::Bf16 => {
+                                spread(2 * e, &mut first);
+                                match 2 * e + 1 < self.channels {
+                                    true => spread(2 * e + 1, &mut second),
+                                    false => second.fill([0.0; BLOCK]),
                                 }
-                                Precision::Bf16 => {
-                                    let second = (2 * e + 1 < self.channels).then(|| taps(2 * e + 1));
-                                    for (tap, w) in taps(2 * e).iter().enumerate() {
-                                        put(tap, f32::pair(*w, second.map_or(0.0, |second| second[tap])));
-                                    }
+                                for ((to, first), second) in rows.zip(&first).zip(&second) {
+                                    pair_partners(
+                                        isa,
+                                        &first[..block],
+                                        Some(&second[..block]),
+                                        &mut to[..block],
+                                    );
                                 }
                             }
                         }
@@ -168,9 +193,10 @@ impl Order {
         (row, rows)
     }
 
-    /// The inverse of [`Order::pack`], for the gradient of the weights: here `outer` is that of whole channels.
-    pub(super) fn unpack(&self, cut: &Cut, packed: &[f32], weight: &mut [f32]) {
-        let depth = self.depth();
+    /// The gradient of weights from that of packed ones; here `outer` is that of whole channels.
+    pub(super) fn unpack(&self, isa: Isa, form: Form, cut: &Cut, packed: &[f32], weight: &mut [f32]) {
+        let places = form.places(self.taps);
+        let depth = places * self.channels;
         // A block lies in one panel: panels are powers of two wide.
         let block = BLOCK.min(cut.full);
         let groups = packed.par_chunks(cut.width() * depth).zip(weight.par_chunks_mut(self.group));
@@ -179,15 +205,58 @@ impl Order {
                 let from = i * block;
                 let panel = cut.panel(from / cut.full);
                 let packed = &packed[panel.first * depth..][..panel.width * depth];
+                let (mut of_places, mut of_taps) =
+                    (vec![[0.0; BLOCK]; places], vec![[0.0; BLOCK]; self.taps]);
+                let n = block.min(panel.width - (from - panel.first));
                 for c in 0..self.channels {
+                    let rows =
+                        packed[c * panel.width + from - panel.first..].chunks(self.channels * panel.width);
+                    of_places
+                        .iter_mut()
+                        .zip(rows)
+                        .for_each(|(place, row)| place[..n].copy_from_slice(&row[..n]));
+                    form.collect(isa, &of_places, &mut of_taps);
                     for (n, weight) in weight.chunks_exact_mut(self.outer).enumerate() {
                         for (tap, w) in weight[c * self.inner..][..self.taps].iter_mut().enumerate() {
-                            let k = self.tap(tap) * self.channels + c;
-                            *w = packed[k * panel.width + from - panel.first + n];
+                            *w = of_taps[self.tap(tap)][n];
                         }
                     }
                 }
             });
         });
+    }
+}
+
+/// The weights of a block of output channels.
+pub(super) type Lane = [f32; BLOCK];
+
+/// What is packed for each input channel: the weights at the places of the kernel, or what Winograd's algorithm makes
+/// of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Plain,
+    Winograd,
+}
+
+impl Form {
+    fn places(self, taps: usize) -> usize {
+        match self {
+            Form::Plain => taps,
+            Form::Winograd => winograd::PLACES,
+        }
+    }
+
+    fn spread(self, isa: Isa, taps: &[Lane], places: &mut [Lane]) {
+        match self {
+            Form::Plain => places.copy_from_slice(taps),
+            Form::Winograd => winograd::spread_kernel(isa, taps, places),
+        }
+    }
+
+    fn collect(self, isa: Isa, places: &[Lane], taps: &mut [Lane]) {
+        match self {
+            Form::Plain => taps.copy_from_slice(places),
+            Form::Winograd => winograd::collect_kernel(isa, places, taps),
+        }
     }
 }

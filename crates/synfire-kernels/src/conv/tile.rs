@@ -138,7 +138,7 @@ pub(super) struct Weights<'a> {
 
 /// Pixels summed over before the next values under the kernel are looked at: their errors and a few values of each
 /// pixel stay in the first cache.
-const PIXELS: usize = 96;
+pub(super) const PIXELS: usize = 96;
 
 impl Weights<'_> {
     /// Adds all products.

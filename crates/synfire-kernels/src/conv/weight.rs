@@ -10,7 +10,7 @@ use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
 
 use super::gather::{Elements, Gather, Layout};
-use super::panels::{Cut, Order};
+use super::panels::{Cut, Form, Order};
 use super::skip;
 use super::tile::Weights;
 
@@ -123,11 +123,11 @@ pub(super) fn weight_grad<X: Element, G: Element>(
             }
         });
     }
-    order.unpack(&cut, sums, grad_weight);
+    order.unpack(isa, Form::Plain, &cut, sums, grad_weight);
 }
 
 per_isa! {
-    unsafe fn run(weights: &mut Weights) = run_generic;
+    pub(super) unsafe fn run(weights: &mut Weights) = run_generic;
 }
 
 #[inline(always)]

@@ -2,6 +2,8 @@
 
 use std::arch::x86_64::*;
 
+use crate::bf16::bf16;
+
 use super::Simd;
 
 #[derive(Clone, Copy)]
@@ -49,6 +51,12 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn sub(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the caller vouches for the instruction set.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
     unsafe fn mul_add(a: __m512, b: __m512, c: __m512) -> __m512 {
         // SAFETY: the caller vouches for the instruction set.
         unsafe { _mm512_fmadd_ps(a, b, c) }
@@ -66,6 +74,15 @@ impl Simd for Avx512 {
         unsafe {
             let upper = _mm512_set1_epi32(0xffff_0000u32.cast_signed());
             _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(pairs), upper))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn widen(from: *const bf16) -> __m512 {
+        // SAFETY: the caller vouches for the instruction set and the pointer.
+        unsafe {
+            let wide = _mm512_cvtepu16_epi32(from.cast::<__m256i>().read_unaligned());
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::arch::x86_64::*;
 
+use crate::bf16::{Precision, bf16};
+
 use super::{Avx512, Simd};
 
 #[derive(Clone, Copy)]
@@ -11,6 +13,7 @@ impl Simd for Avx512Bf16 {
     type V = __m512;
     const LANES: usize = Avx512::LANES;
     const WIDE: usize = Avx512::WIDE;
+    const OPERANDS: Precision = Precision::Bf16;
 
     #[inline(always)]
     unsafe fn mul_add(a: __m512, b: __m512, c: __m512) -> __m512 {
@@ -22,6 +25,30 @@ impl Simd for Avx512Bf16 {
                 std::mem::transmute::<__m512i, __m512bh>(a),
                 std::mem::transmute::<__m512i, __m512bh>(b),
             )
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn widen(from: *const bf16) -> __m512 {
+        // SAFETY: the caller's promises.
+        unsafe { Avx512::widen(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn narrow(to: *mut bf16, v: __m512) {
+        // SAFETY: the caller vouches for the instruction set and the pointer.
+        unsafe { to.cast::<__m256bh>().write_unaligned(_mm512_cvtneps_pbh(v)) }
+    }
+
+    #[inline(always)]
+    unsafe fn pair(first: __m512, second: __m512) -> __m512 {
+        // SAFETY: the caller vouches for the instruction set; the casts change no bits.
+        unsafe {
+            let wide = |v| {
+                let narrow = std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(v));
+                _mm512_cvtepu16_epi32(narrow)
+            };
+            _mm512_castsi512_ps(_mm512_or_si512(wide(first), _mm512_slli_epi32::<16>(wide(second))))
         }
     }
 

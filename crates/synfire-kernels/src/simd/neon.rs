@@ -49,6 +49,12 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    unsafe fn sub(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: the caller vouches for the instruction set.
+        unsafe { vsubq_f32(a, b) }
+    }
+
+    #[inline(always)]
     unsafe fn mul_add(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
         // SAFETY: the caller vouches for the instruction set.
         unsafe { vfmaq_f32(c, a, b) }

@@ -2,6 +2,8 @@
 
 use std::marker::PhantomData;
 
+use crate::bf16::Precision;
+
 use super::Simd;
 
 /// The vectors of `S`, their lanes pairs of bf16 where something is multiplied.
@@ -12,6 +14,7 @@ impl<S: Simd> Simd for Pairs<S> {
     type V = S::V;
     const LANES: usize = S::LANES;
     const WIDE: usize = S::WIDE;
+    const OPERANDS: Precision = Precision::Bf16;
 
     #[inline(always)]
     unsafe fn mul_add(a: S::V, b: S::V, c: S::V) -> S::V {

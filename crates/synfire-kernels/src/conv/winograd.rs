@@ -1,0 +1,151 @@
+//! Winograd's minimal filtering, F(2x2, 3x3): a tile of 2x2 outputs of a 3x3 kernel from 16 products where the sum over
+//! the kernel has 36.
+//!
+//! ```text
+//! Y  = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A        d: 4x4 inputs, g: 3x3 weights, Y: 2x2 outputs
+//! dg = Gᵀ [(A e Aᵀ) ⊙ (Bᵀ d B)] G        e: errors of the outputs
+//! ```
+//!
+//! (S. Winograd 1980; A. Lavin and S. Gray 2016, with the signs of one row of A and B turned.) Summed over channels, or
+//! over tiles for the gradient of the weights, each of the 16 *places* is a product of matrices, for which the inner
+//! loops of [`super::tile`] are used.
+//!
+//! Spikes make this safe in bf16, where it is otherwise avoided: `Bᵀ d B` of zeros and ones are whole numbers from −4 to
+//! 4, which bf16 has. What is rounded is the transformed weights, to which bf16 does as much as to the weights
+//! themselves, and transformed errors.
+
+mod product;
+mod transform;
+mod weight;
+
+use std::ops::Range;
+
+use crate::bf16::Precision;
+use crate::isa::multiversion;
+
+use super::gather::Layout;
+use super::panels::Lane;
+
+pub(super) use product::product;
+pub(super) use weight::weight_grad;
+
+/// Products of a tile.
+pub(super) const PLACES: usize = 16;
+/// Side of a tile of outputs.
+const SIDE: usize = 2;
+/// With fewer channels, what is saved in products is lost in transforms.
+const LEAST_CHANNELS: usize = 16;
+/// With fewer tiles, transforming the weights takes longer than what it saves.
+const LEAST_TILES: usize = 64;
+
+/// Whether a convolution can be computed so, and is faster then than with dense tiles.
+pub(super) fn pays(layout: &Layout, channels: usize) -> bool {
+    let fits = layout.kernel == [3, 3] && layout.stride == [1, 1] && layout.dilation == [1, 1];
+    fits && layout.group_channels.min(channels) >= LEAST_CHANNELS && {
+        let tiles = Tiles::new(layout);
+        let outputs = layout.frames * layout.out[0] * layout.out[1];
+        // With a margin of a quarter for the transforms: frames of one row or column are too far from whole tiles.
+        tiles.len() >= LEAST_TILES && 5 * PLACES * tiles.len() <= 4 * 9 * outputs
+    }
+}
+
+/// The tiles that cover the outputs of all frames, in rows.
+#[derive(Clone, Copy, Debug)]
+struct Tiles {
+    frames: usize,
+    down: usize,
+    across: usize,
+}
+
+/// Where a tile lies.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    frame: usize,
+    /// The first output pixel.
+    y: usize,
+    x: usize,
+}
+
+impl Tiles {
+    fn new(layout: &Layout) -> Self {
+        let [down, across] = layout.out.map(|len| len.div_ceil(SIDE));
+        Tiles { frames: layout.frames, down, across }
+    }
+
+    fn len(&self) -> usize {
+        self.frames * self.down * self.across
+    }
+
+    /// The places of some tiles, one after the other.
+    fn places(&self, tiles: Range<usize>) -> impl Iterator<Item = Place> + use<> {
+        let Tiles { down, across, .. } = *self;
+        tiles.map(move |i| {
+            let (row, x) = (i / across, SIDE * (i % across));
+            Place { frame: row / down, y: SIDE * (row % down), x }
+        })
+    }
+}
+
+/// Elements that hold the operands of some channels, and lanes left over, where they are summed over channels.
+fn elements(precision: Precision, channels: usize) -> usize {
+    match precision {
+        Precision::F32 => channels,
+        Precision::Bf16 => channels.div_ceil(2),
+    }
+}
+
+multiversion! {
+    /// `G g Gᵀ`.
+    pub(super) fn spread_kernel(taps: &[Lane], places: &mut [Lane]) {
+        let (taps, _) = taps.as_chunks::<3>();
+        let (places, _) = places.as_chunks_mut::<4>();
+        let mut rows = [[Lane::default(); 3]; 4];
+        for x in 0..3 {
+            let column = spread_taps(&[taps[0][x], taps[1][x], taps[2][x]]);
+            rows.iter_mut().zip(column).for_each(|(row, value)| row[x] = value);
+        }
+        for (places, row) in places.iter_mut().zip(&rows) {
+            *places = spread_taps(row);
+        }
+    }
+}
+
+/// `G g`.
+#[inline(always)]
+fn spread_taps([a, b, c]: &[Lane; 3]) -> [Lane; 4] {
+    let mut places = [*a, *a, *a, *c];
+    for i in 0..a.len() {
+        places[1][i] = 0.5 * ((a[i] + c[i]) + b[i]);
+        places[2][i] = 0.5 * ((a[i] + c[i]) - b[i]);
+    }
+    places
+}
+
+multiversion! {
+    /// `Gᵀ m G`.
+    pub(super) fn collect_kernel(places: &[Lane], taps: &mut [Lane]) {
+        let (places, _) = places.as_chunks::<4>();
+        let (taps, _) = taps.as_chunks_mut::<3>();
+        let mut rows = [[Lane::default(); 4]; 3];
+        for x in 0..4 {
+            let column = collect_taps(&[places[0][x], places[1][x], places[2][x], places[3][x]]);
+            rows.iter_mut().zip(column).for_each(|(row, value)| row[x] = value);
+        }
+        for (taps, row) in taps.iter_mut().zip(&rows) {
+            *taps = collect_taps(row);
+        }
+    }
+}
+
+/// `Gᵀ m`.
+#[inline(always)]
+fn collect_taps([a, b, c, d]: &[Lane; 4]) -> [Lane; 3] {
+    let mut taps = [*a, *b, *d];
+    for i in 0..a.len() {
+        let half = 0.5 * (b[i] + c[i]);
+        taps[0][i] = a[i] + half;
+        taps[1][i] = 0.5 * (b[i] - c[i]);
+        taps[2][i] = d[i] + half;
+    }
+    taps
+}
