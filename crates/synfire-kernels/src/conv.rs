@@ -115,18 +115,16 @@ impl ConvShape {
     /// Whether a pass over an input of which a share of `density` is not 0 is computed by Winograd's algorithm, which
     /// needs half of the multiplications, but rounds transformed values and weights to bf16 where that is the precision.
     ///
-    /// It is chosen by shape, for kernels of 3x3 without a stride, where there are so many values that are not 0 that
-    /// skipping zeros gains less. The gradient of the input counts what fired, or all.
+    /// It is chosen for kernels of 3x3 without a stride and with enough channels and frames, unless skipping zeros is
+    /// faster still; by measurement, on any processor alike, so that all give alike results. For the gradient of the
+    /// input `density` is the share of neurons that fired, or 1 where the errors of all are wanted.
     pub fn winograd(&self, pass: Pass, density: f64) -> bool {
-        match pass {
-            Pass::Forward | Pass::WeightGrad => {
-                density > SKIPPED && winograd::pays(&self.layout(), self.out_channels / self.groups)
-            }
-            Pass::InputGrad => {
-                density > SKIPPED_ERRORS
-                    && winograd::pays(&self.transposed_layout(), self.in_channels / self.groups)
-            }
-        }
+        let (layout, channels, skipped) = match pass {
+            Pass::Forward => (self.layout(), self.out_channels, 0.18),
+            Pass::InputGrad => (self.transposed_layout(), self.in_channels, 0.28),
+            Pass::WeightGrad => (self.layout(), self.out_channels, 0.15),
+        };
+        density > skipped && winograd::pays(&layout, channels / self.groups)
     }
 
     fn check(&self, input: usize, weight: usize, output: usize) {
@@ -207,11 +205,6 @@ pub enum Pass {
     /// [`conv2d_weight_grad`].
     WeightGrad,
 }
-
-/// Up to which density of the input skipping its zeros is faster than Winograd's algorithm.
-const SKIPPED: f64 = 0.12;
-/// The same for the gradient of the input, where neurons fired.
-const SKIPPED_ERRORS: f64 = 0.2;
 
 /// The convolution.
 ///

@@ -43,7 +43,11 @@ fn same_everywhere(what: &str, kernel: impl Fn(Isa) -> Vec<Vec<f32>> + Sync) {
 
 #[test]
 fn convolutions() {
-    for (frames, side, in_channels, out_channels) in [(50, 6, 20, 70), (2, 40, 8, 16), (3, 4, 180, 140)] {
+    let shapes = [(50, 6, 20, 70), (2, 40, 8, 16), (3, 4, 180, 140), (90, 7, 64, 140)];
+    for ((frames, side, in_channels, out_channels), precision) in shapes
+        .into_iter()
+        .flat_map(|shape| [Precision::F32, Precision::Bf16].map(|precision| (shape, precision)))
+    {
         let shape = ConvShape {
             frames,
             height: side,
@@ -54,7 +58,7 @@ fn convolutions() {
             stride: [1, 1],
             padding: [1, 1],
             groups: 2,
-            precision: Precision::F32,
+            precision,
         };
         let (x, w) = (random(1, shape.input_len()), random(2, shape.weight_len()));
         let (b, g) = (random(3, out_channels), random(4, shape.output_len()));
@@ -162,7 +166,7 @@ fn pooling() {
 #[test]
 fn alignment() {
     let shape = ConvShape {
-        frames: 3,
+        frames: 9,
         height: 5,
         width: 5,
         in_channels: 16,
@@ -175,7 +179,7 @@ fn alignment() {
     };
     let (x, w, g) =
         (random(1, shape.input_len()), random(2, shape.weight_len()), random(3, shape.output_len()));
-    let pool = PoolShape { frames: 3, height: 5, width: 5, channels: 16, kernel: 2, stride: 2 };
+    let pool = PoolShape { frames: 9, height: 5, width: 5, channels: 16, kernel: 2, stride: 2 };
     let fired: Vec<f32> = x.iter().map(|x| x.max(0.3) - 0.3).collect();
     for isa in Isa::available() {
         let run = |offset: usize| {

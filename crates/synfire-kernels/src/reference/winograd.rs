@@ -55,6 +55,27 @@ fn both<const N: usize, const M: usize>(
     from_fn(|j| map(from_fn(|i| columns[i][j])))
 }
 
+/// Sums of products at the places of a tile.
+#[derive(Clone, Default)]
+struct Places {
+    values: [f64; 16],
+    magnitudes: [f64; 16],
+}
+
+impl Places {
+    fn add(&mut self, a: &[f64; 16], b: &[f64; 16]) {
+        for i in 0..16 {
+            let product = a[i] * b[i];
+            self.values[i] += product;
+            self.magnitudes[i] += product.abs();
+        }
+    }
+}
+
+fn square(places: &[f64; 16]) -> [[f64; 4]; 4] {
+    from_fn(|j| from_fn(|i| places[4 * j + i]))
+}
+
 fn operands(shape: &ConvShape, x: [[f64; 4]; 4]) -> [f64; 16] {
     let operand = |x: f64| match shape.precision {
         Precision::F32 => x,
@@ -113,12 +134,10 @@ impl Plan<'_> {
             let inputs: Vec<_> = (0..self.channels).map(|c| self.input(source, frame, [y, x], c)).collect();
             for n in 0..self.out_channels {
                 let inputs = &inputs[n / of_group[1] * of_group[0]..][..of_group[0]];
-                let pairs = || inputs.iter().zip(&kernels[n * of_group[0]..]);
-                let value = |i: usize| pairs().map(|(d, g)| d[i] * g[i]).sum::<f64>();
-                let magnitude = |i: usize| pairs().map(|(d, g)| (d[i] * g[i]).abs()).sum::<f64>();
-                let places = |f: &dyn Fn(usize) -> f64| from_fn(|j| from_fn(|i| f(4 * j + i)));
-                let values = both(places(&value), |m| output(m, -1.0));
-                let magnitudes = both(places(&magnitude), |m| output(m, 1.0));
+                let mut places = Places::default();
+                inputs.iter().zip(&kernels[n * of_group[0]..]).for_each(|(d, g)| places.add(d, g));
+                let values = both(square(&places.values), |m| output(m, -1.0));
+                let magnitudes = both(square(&places.magnitudes), |m| output(m, 1.0));
                 for j in 0..2.min(self.out[0] - y) {
                     for i in 0..2.min(self.out[1] - x) {
                         let pixel = (frame * self.out[0] + y + j) * self.out[1] + x + i;
@@ -171,7 +190,7 @@ pub fn conv2d_input_grad(shape: &ConvShape, grad_output: &[f64], weight: &[f64])
 pub fn conv2d_weight_grad(shape: &ConvShape, input: &[f64], grad_output: &[f64]) -> Sums {
     let plan = plan(shape);
     let [inputs, outputs] = [shape.in_channels, shape.out_channels].map(|channels| channels / shape.groups);
-    let mut places = vec![([0.0; 16], [0.0; 16]); shape.out_channels * inputs];
+    let mut places = vec![Places::default(); shape.out_channels * inputs];
     for (frame, at) in plan.tiles() {
         let input: Vec<_> = (0..shape.in_channels).map(|c| plan.input(input, frame, at, c)).collect();
         for n in 0..shape.out_channels {
@@ -180,19 +199,13 @@ pub fn conv2d_weight_grad(shape: &ConvShape, input: &[f64], grad_output: &[f64])
             let at = at.map(|at| at as isize);
             let errors = operands(shape, both(window::<2>(plan.out, at, errors_of), errors));
             for (c, d) in input[n / outputs * inputs..][..inputs].iter().enumerate() {
-                let (values, magnitudes) = &mut places[n * inputs + c];
-                for (i, (d, e)) in d.iter().zip(errors).enumerate() {
-                    values[i] += d * e;
-                    magnitudes[i] += (d * e).abs();
-                }
+                places[n * inputs + c].add(d, &errors);
             }
         }
     }
-    let taps = |m: &[f64; 16], sign: f64| {
-        both(from_fn(|j| from_fn(|i| m[4 * j + i])), |m| kernel_grad(m, sign)).into_iter().flatten()
-    };
+    let taps = |m: &[f64; 16], sign: f64| both(square(m), |m| kernel_grad(m, sign)).into_iter().flatten();
     Sums {
-        values: places.iter().flat_map(|(values, _)| taps(values, -1.0)).collect(),
-        magnitudes: places.iter().flat_map(|(_, magnitudes)| taps(magnitudes, 1.0)).collect(),
+        values: places.iter().flat_map(|places| taps(&places.values, -1.0)).collect(),
+        magnitudes: places.iter().flat_map(|places| taps(&places.magnitudes, 1.0)).collect(),
     }
 }
