@@ -2,7 +2,9 @@
 //!
 //! One pass over memory forward and two backward take the place of eleven. Neurons are worked on in *strips*, a few
 //! pooling windows of one sample, that stay in the cache from the first time step to the last. Nothing but the input is
-//! kept for the backward pass, which goes through the strip's potentials once more before it goes back.
+//! kept for the backward pass, which goes through the strip's potentials again before it goes back. It does so twice,
+//! for the sums that the batch norm needs and for the errors: to compute them again takes less time than to write them
+//! down and read them, and the errors can take the place of the input.
 //!
 //! The formulas are those of [`crate::norm`], [`crate::neuron`] and [`crate::pool`], and the spikes have the same bits.
 
@@ -17,7 +19,8 @@ use crate::bf16::Element;
 use crate::disjoint::Disjoint;
 use crate::isa::{Isa, multiversion};
 use crate::neuron::{Lif, error_step};
-use crate::norm::{NormShape, Normal, Normalisation, after_relu, finish_backward, normalise};
+use crate::norm::{Averages, NormShape, Normal, Normalisation, after_relu, centred, normalise};
+use crate::prefetch::prefetch;
 use strips::{Strip, Task, tasks};
 
 /// Pooling over windows that do not overlap; an incomplete window at the edge is left out.
@@ -158,6 +161,9 @@ pub fn block<E: Element>(
             let mut fired = 0;
             for t in 0..shape.steps {
                 let normal = norm.of_step(&scales, shape.statistics_at(t), strip.channels.clone());
+                if t + 1 < shape.steps_present() {
+                    strip.runs(shape, t + 1).for_each(|run| prefetch(&z[run.input]));
+                }
                 for run in strip.runs(shape, t) {
                     let (v, spikes) = (&mut v[run.strip.clone()], &mut spikes[run.strip]);
                     fire(isa, normal, lif.decay, lif.least_firing(), &z[run.input], v, spikes, &mut fired);
@@ -179,7 +185,7 @@ pub fn block<E: Element>(
 /// The errors of the input and the parameters of [`block`], whose statistics must be those of this input.
 ///
 /// ```text
-/// z, grad_z              as `z` of `block`         grad_z written
+/// z                      as `z` of `block`         replaced by its error
 /// grad_output            as `output` of `block`
 /// grad_gamma, grad_beta  [channels]                written
 /// ```
@@ -192,20 +198,17 @@ pub fn block_backward<E: Element>(
     shape: &BlockShape,
     lif: &Lif,
     norm: &Normalisation,
-    z: &[E],
+    z: &mut [E],
     grad_output: &[E],
-    grad_z: &mut [E],
     grad_gamma: &mut [f32],
     grad_beta: &mut [f32],
 ) {
     shape.check(z.len(), grad_output.len());
     norm.check(&shape.norm());
-    assert_eq!(grad_z.len(), z.len(), "block_backward: the lengths of z and grad_z differ");
     let scales = norm.scales();
-    let errors = Disjoint::new(&mut *grad_z);
-    let back = Back { isa, shape, lif, norm, scales: &scales, z, grad_output, errors };
+    let back = Back { isa, shape, lif, norm, scales: &scales, z: Disjoint::new(z), grad_output };
     let tasks = tasks(shape);
-    let partial: Vec<Vec<f64>> = tasks.par_iter().map(|task| back.task(task)).collect();
+    let partial: Vec<Vec<f64>> = tasks.par_iter().map(|task| back.sums(task)).collect();
 
     // Of each of the statistics and each channel: sums of `g` and of `g·(z − mean)`, added up in the tasks' order.
     let norm_shape = shape.norm();
@@ -216,7 +219,8 @@ pub fn block_backward<E: Element>(
             sums[task.channels.clone()].iter_mut().zip(partial).for_each(|(sum, x)| *sum += x);
         }
     }
-    finish_backward(isa, &norm_shape, norm, z, &sums, grad_z, grad_gamma, grad_beta);
+    let averages = norm.averages(&norm_shape, &sums, grad_gamma, grad_beta);
+    tasks.par_iter().for_each(|task| back.replace(task, &averages));
 }
 
 /// The way back through the neurons, to the errors of what the batch norm gave them.
@@ -226,27 +230,46 @@ struct Back<'a, E> {
     lif: &'a Lif,
     norm: &'a Normalisation<'a>,
     scales: &'a [f32],
-    z: &'a [E],
+    /// Whose strips are each used by one task.
+    z: Disjoint<'a, E>,
     grad_output: &'a [E],
-    errors: Disjoint<'a, E>,
 }
 
 impl<E: Element> Back<'_, E> {
-    /// Writes the task's errors `g` and returns the sums over them, `[statistics][2][the task's channels]`.
-    fn task(&self, task: &Task) -> Vec<f64> {
-        let mut sums = vec![0.0; self.shape.norm().steps * 2 * task.channels.len()];
+    /// The sums over the task's errors, `[statistics][2][the task's channels]`.
+    fn sums(&self, task: &Task) -> Vec<f64> {
+        let channels = task.channels.len();
+        let mut sums = vec![0.0; self.shape.norm().steps * 2 * channels];
+        let mut short = vec![0.0; 2 * channels];
         for strip in &task.strips {
-            if strip.windows > 0 {
-                SCRATCH.with_borrow_mut(|scratch| self.strip(strip, scratch, &mut sums));
-            } else {
-                // Spikes that nobody sees have no error.
-                for run in (0..self.shape.steps_present()).flat_map(|t| strip.runs(self.shape, t)) {
+            self.strip(strip, |t, error| {
+                // Short sums in f32, long ones in f64.
+                short.fill(0.0);
+                let (g, gx) = short.split_at_mut(channels);
+                for run in strip.runs(self.shape, t) {
                     // SAFETY: strips have no pixels and channels in common.
-                    unsafe { self.errors.part(run.input.start, run.input.len()) }.fill(E::default());
+                    let z = unsafe { self.z.part(run.input.start, run.input.len()) };
+                    add(self.isa, self.normal(strip, t), z, &error[run.strip], g, gx);
                 }
-            }
+                let sums = &mut sums[self.shape.statistics_at(t) * 2 * channels..][..2 * channels];
+                sums.iter_mut().zip(&short).for_each(|(sum, x)| *sum += f64::from(*x));
+            });
         }
         sums
+    }
+
+    /// Writes the task's errors in place of its input.
+    fn replace(&self, task: &Task, averages: &Averages) {
+        for strip in &task.strips {
+            self.strip(strip, |t, error| {
+                let averages = averages.of_step(self.shape.statistics_at(t), strip.channels.clone());
+                for run in strip.runs(self.shape, t) {
+                    // SAFETY: strips have no pixels and channels in common.
+                    let z = unsafe { self.z.part(run.input.start, run.input.len()) };
+                    replace(self.isa, self.normal(strip, t), averages, &error[run.strip], z);
+                }
+            });
+        }
     }
 
     /// What the strip is normalised with at time step `t`.
@@ -254,27 +277,44 @@ impl<E: Element> Back<'_, E> {
         self.norm.of_step(self.scales, self.shape.statistics_at(t), strip.channels.clone())
     }
 
-    fn strip(&self, strip: &Strip, scratch: &mut Aligned, sums: &mut [f64]) {
+    /// Visits the time steps of the input, from the last to the first, with the errors of the strip's currents.
+    fn strip(&self, strip: &Strip, visit: impl FnMut(usize, &[f32])) {
+        SCRATCH.with_borrow_mut(|scratch| self.strip_with(strip, scratch, visit));
+    }
+
+    fn strip_with(&self, strip: &Strip, scratch: &mut Aligned, mut visit: impl FnMut(usize, &[f32])) {
         let Back { isa, shape, lif, .. } = *self;
         let (neurons, channels) = (strip.neurons(), strip.channels.len());
-        let scratch = scratch.at_least((shape.steps + 4) * neurons + 3 * channels);
+        let scratch = scratch.at_least((shape.steps + 4) * neurons + channels);
         let (membrane, rest) = scratch.split_at_mut(shape.steps * neurons);
         let (v, rest) = rest.split_at_mut(neurons);
         let (grads, rest) = rest.split_at_mut(neurons);
         let (error, rest) = rest.split_at_mut(neurons);
-        let (total, rest) = rest.split_at_mut(neurons);
-        let (taken, local) = rest.split_at_mut(channels);
+        let (total, taken) = rest.split_at_mut(neurons);
+        error.fill(0.0);
+        total.fill(0.0);
+        if strip.windows == 0 {
+            // Spikes that nobody sees have no error.
+            (0..shape.steps_present()).for_each(|t| visit(t, error));
+            return;
+        }
 
         v.fill(0.0);
         for (t, membrane) in membrane.chunks_exact_mut(neurons).enumerate() {
             let normal = self.normal(strip, t);
+            if t + 1 < shape.steps_present() {
+                // SAFETY: as below.
+                strip
+                    .runs(shape, t + 1)
+                    .for_each(|run| prefetch(unsafe { self.z.part(run.input.start, run.input.len()) }));
+            }
             for run in strip.runs(shape, t) {
                 let (v, membrane) = (&mut v[run.strip.clone()], &mut membrane[run.strip]);
-                charge(isa, normal, lif.decay, lif.least_firing(), &self.z[run.input], v, membrane);
+                // SAFETY: strips have no pixels and channels in common.
+                let z = unsafe { self.z.part(run.input.start, run.input.len()) };
+                charge(isa, normal, lif.decay, lif.least_firing(), z, v, membrane);
             }
         }
-        error.fill(0.0);
-        total.fill(0.0);
         for (t, membrane) in membrane.chunks_exact(neurons).enumerate().rev() {
             for window in 0..strip.windows {
                 let at = window * shape.side() * channels;
@@ -286,28 +326,12 @@ impl<E: Element> Back<'_, E> {
             if shape.constant {
                 total.iter_mut().zip(&*error).for_each(|(total, e)| *total += e);
             } else {
-                self.write(strip, t, error, local, sums);
+                visit(t, error);
             }
         }
         if shape.constant {
-            self.write(strip, 0, total, local, sums);
+            visit(0, total);
         }
-    }
-
-    /// Writes the errors of time step `t`, and adds to the sums over them.
-    fn write(&self, strip: &Strip, t: usize, error: &[f32], local: &mut [f32], sums: &mut [f64]) {
-        let (shape, channels) = (self.shape, strip.channels.len());
-        let normal = self.normal(strip, t);
-        // Short sums in f32, long ones in f64.
-        local.fill(0.0);
-        let (g, gx) = local.split_at_mut(channels);
-        for run in strip.runs(shape, t) {
-            // SAFETY: strips have no pixels and channels in common.
-            let to = unsafe { self.errors.part(run.input.start, run.input.len()) };
-            pass(self.isa, normal, &self.z[run.input], &error[run.strip], to, g, gx);
-        }
-        let sums = &mut sums[shape.statistics_at(t) * 2 * channels..][..2 * channels];
-        sums.iter_mut().zip(&*local).for_each(|(sum, x)| *sum += f64::from(*x));
     }
 }
 
@@ -417,6 +441,7 @@ multiversion! {
             }
         }
         if let Pool::Max(_) = kind {
+            let grads = &mut grads[..c];
             for i in 0..c {
                 grads[i] = if taken[i] == 0.0 { grad[i].widen() } else { grads[i] };
             }
@@ -424,20 +449,40 @@ multiversion! {
     }
 }
 
+/// The error in front of the ReLU.
+#[inline(always)]
+fn before_relu(relu: bool, error: f32, z: f32, mean: f32, scale: f32, beta: f32) -> f32 {
+    after_relu(relu, normalise(z, mean, scale, beta), error)
+}
+
 multiversion! {
-    /// Errors behind the ReLU to those before it, and their sums per channel with and without `z − mean`.
-    fn pass<E: Element>(normal: Normal, z: &[E], error: &[f32], to: &mut [E], g: &mut [f32], gx: &mut [f32]) {
+    /// Adds to the sums per channel of the errors `g` in front of the ReLU, and of `g·(z − mean)`.
+    fn add<E: Element>(normal: Normal, z: &[E], error: &[f32], g: &mut [f32], gx: &mut [f32]) {
         let c = normal.mean.len();
         let (mean, scale, beta, relu) = (normal.mean, &normal.scale[..c], &normal.beta[..c], normal.relu);
         let (g, gx) = (&mut g[..c], &mut gx[..c]);
-        for ((z, error), to) in z.chunks_exact(c).zip(error.chunks_exact(c)).zip(to.chunks_exact_mut(c)) {
+        for (z, error) in z.chunks_exact(c).zip(error.chunks_exact(c)) {
             for i in 0..c {
                 let z = z[i].widen();
-                let y = normalise(z, mean[i], scale[i], beta[i]);
-                let e = after_relu(relu, y, error[i]);
-                to[i] = E::narrow(e);
+                let e = before_relu(relu, error[i], z, mean[i], scale[i], beta[i]);
                 g[i] += e;
                 gx[i] += e * (z - mean[i]);
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// The error of `z` in its place.
+    fn replace<E: Element>(normal: Normal, averages: [&[f32]; 2], error: &[f32], z: &mut [E]) {
+        let c = normal.mean.len();
+        let (mean, scale, beta, relu) = (normal.mean, &normal.scale[..c], &normal.beta[..c], normal.relu);
+        let (a, b) = (&averages[0][..c], &averages[1][..c]);
+        for (z, error) in z.chunks_exact_mut(c).zip(error.chunks_exact(c)) {
+            for i in 0..c {
+                let x = z[i].widen();
+                let e = before_relu(relu, error[i], x, mean[i], scale[i], beta[i]);
+                z[i] = E::narrow(centred(e, x, mean[i], scale[i], a[i], b[i]));
             }
         }
     }

@@ -34,4 +34,5 @@ pub mod neuron;
 pub mod norm;
 pub mod peak;
 pub mod pool;
+mod prefetch;
 pub mod reference;

@@ -107,6 +107,35 @@ impl Normalisation<'_> {
         channels.map(|(&var, gamma)| gamma * reciprocal_deviation(var, self.eps)).collect()
     }
 
+    /// From the sums `Σ g` and `Σ g·(x − mean)` over the errors `g` behind the batch norm, `[steps][2][channels]`, to
+    /// the errors of its parameters, and what the errors of its input need.
+    pub(crate) fn averages(
+        &self,
+        shape: &NormShape,
+        sums: &[f64],
+        grad_gamma: &mut [f32],
+        grad_beta: &mut [f32],
+    ) -> Averages {
+        let c = shape.channels;
+        let mut of_parameters = vec![0.0; 2 * c];
+        let mut values = vec![0.0; 2 * shape.statistics()];
+        for (step, of_step) in sums.chunks_exact((2 * c).max(1)).enumerate() {
+            for channel in 0..c {
+                let rstd = f64::from(reciprocal_deviation(self.var[step * c + channel], self.eps));
+                let (g, gx) = (of_step[channel], of_step[c + channel] * rstd);
+                of_parameters[channel] += g;
+                of_parameters[c + channel] += gx;
+                values[2 * step * c + channel] = (g / shape.rows as f64) as f32;
+                values[2 * step * c + c + channel] = (gx * rstd / shape.rows as f64) as f32;
+            }
+        }
+        for channel in 0..c {
+            grad_beta[channel] = of_parameters[channel] as f32;
+            grad_gamma[channel] = of_parameters[c + channel] as f32;
+        }
+        Averages { channels: c, values }
+    }
+
     /// What `channels` of a step are normalised with, given all [`Self::scales`].
     pub(crate) fn of_step<'a>(
         &'a self,
@@ -234,44 +263,25 @@ pub fn batch_norm_backward(
         let to = unsafe { blocks.part(values.start, values.len()) };
         errors(isa, norm.of_step(&scales, step, 0..c), &x[values.clone()], &grad_y[values], to, g, gx);
     });
-    finish_backward(isa, shape, &norm, x, &merge(shape, &partial), grad_x, grad_gamma, grad_beta);
+    let averages = norm.averages(shape, &merge(shape, &partial), grad_gamma, grad_beta);
+    each_block(shape, grad_x, |step, values, grad_x| {
+        let centre_of = averages.of_step(step, 0..c);
+        centre(isa, norm.of_step(&scales, step, 0..c), centre_of, &x[values], grad_x);
+    });
 }
 
-/// From the errors `g` behind the batch norm in `grad_x`, and their sums `Σ g` and `Σ g·(x − mean)`
-/// `[steps][2][channels]`, to those of its input, in place, and of its parameters.
-#[expect(clippy::too_many_arguments, reason = "the slices of the formula, each by its name")]
-pub(crate) fn finish_backward<E: Element>(
-    isa: Isa,
-    shape: &NormShape,
-    norm: &Normalisation,
-    x: &[E],
-    sums: &[f64],
-    grad_x: &mut [E],
-    grad_gamma: &mut [f32],
-    grad_beta: &mut [f32],
-) {
-    let c = shape.channels;
-    let mut of_parameters = vec![0.0; 2 * c];
-    // The error of x is scale·(g − a − (x − mean)·b), with the averages of the step in a and b.
-    let mut averages = vec![0.0; 2 * shape.statistics()];
-    for (step, of_step) in sums.chunks_exact((2 * c).max(1)).enumerate() {
-        for channel in 0..c {
-            let rstd = f64::from(reciprocal_deviation(norm.var[step * c + channel], norm.eps));
-            let (g, gx) = (of_step[channel], of_step[c + channel] * rstd);
-            of_parameters[channel] += g;
-            of_parameters[c + channel] += gx;
-            averages[2 * step * c + channel] = (g / shape.rows as f64) as f32;
-            averages[2 * step * c + c + channel] = (gx * rstd / shape.rows as f64) as f32;
-        }
-    }
-    let scales = norm.scales();
-    each_block(shape, grad_x, |step, values, grad_x| {
-        let (a, b) = averages[2 * step * c..2 * (step + 1) * c].split_at(c);
-        centre(isa, norm.of_step(&scales, step, 0..c), &x[values], a, b, grad_x);
-    });
-    for channel in 0..c {
-        grad_beta[channel] = of_parameters[channel] as f32;
-        grad_gamma[channel] = of_parameters[c + channel] as f32;
+/// What is the same in the errors of all rows of a step: the error of x is `scale·(g − a − (x − mean)·b)`.
+pub(crate) struct Averages {
+    channels: usize,
+    /// `a` and `b`, `[steps][2][channels]`.
+    values: Vec<f32>,
+}
+
+impl Averages {
+    /// `a` and `b` of some channels of a step.
+    pub(crate) fn of_step(&self, step: usize, channels: Range<usize>) -> [&[f32]; 2] {
+        let (a, b) = self.values[2 * step * self.channels..][..2 * self.channels].split_at(self.channels);
+        [&a[channels.clone()], &b[channels]]
     }
 }
 
@@ -424,16 +434,21 @@ multiversion! {
     }
 }
 
+/// The error of `x` from the error `g` of its normalised value, and the averages.
+#[inline(always)]
+pub(crate) fn centred(g: f32, x: f32, mean: f32, scale: f32, a: f32, b: f32) -> f32 {
+    scale * (g - a - (x - mean) * b)
+}
+
 multiversion! {
     /// `g` to the error of `x`.
-    fn centre<E: Element>(normal: Normal, x: &[E], a: &[f32], b: &[f32], g: &mut [E]) {
+    fn centre(normal: Normal, averages: [&[f32]; 2], x: &[f32], g: &mut [f32]) {
         let c = normal.mean.len();
         let (mean, scale) = (normal.mean, &normal.scale[..c]);
-        let (a, b) = (&a[..c], &b[..c]);
+        let (a, b) = (&averages[0][..c], &averages[1][..c]);
         for (x, g) in x.chunks_exact(c).zip(g.chunks_exact_mut(c)) {
             for i in 0..c {
-                let error = g[i].widen() - a[i] - (x[i].widen() - mean[i]) * b[i];
-                g[i] = E::narrow(scale[i] * error);
+                g[i] = centred(g[i], x[i], mean[i], scale[i], a[i], b[i]);
             }
         }
     }

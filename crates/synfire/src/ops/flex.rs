@@ -46,10 +46,22 @@ fn contiguous(x: &FlexTensor) -> FlexTensor {
     x.to_contiguous()
 }
 
+/// As [`contiguous`], without another owner of the memory where it is so already.
+fn into_contiguous(x: FlexTensor) -> FlexTensor {
+    if x.is_contiguous() { x } else { contiguous(&x) }
+}
+
 fn slice<E: Element + Pod>(x: &FlexTensor) -> &[E] {
     let n: usize = x.layout().shape().num_elements();
     let start = x.layout().start_offset();
     &x.storage::<E>()[start..start + n]
+}
+
+/// As [`slice`], of a tensor's own memory: a copy's where another tensor shares it.
+fn slice_mut<E: Element + Pod>(x: &mut FlexTensor) -> &mut [E] {
+    let n: usize = x.layout().shape().num_elements();
+    let start = x.layout().start_offset();
+    &mut x.storage_mut::<E>()[start..start + n]
 }
 
 fn zeros<E: Element>(n: usize) -> Vec<E> {
@@ -85,18 +97,17 @@ fn dims(x: &FlexTensor) -> Vec<usize> {
     x.layout().shape().to_vec()
 }
 
-/// A block's input and what it is normalised with, as slices can be taken of them.
+/// What a block's input is normalised with, as slices can be taken of it.
 struct BlockInputs {
-    z: FlexTensor,
     stats: Stats<FlexTensor>,
     gamma: FlexTensor,
     beta: FlexTensor,
 }
 
 impl BlockInputs {
-    fn new(z: &FlexTensor, stats: &Stats<FlexTensor>, gamma: &FlexTensor, beta: &FlexTensor) -> Self {
+    fn new(stats: Stats<FlexTensor>, gamma: FlexTensor, beta: FlexTensor) -> Self {
         let stats = Stats { mean: contiguous(&stats.mean), variance: contiguous(&stats.variance) };
-        Self { z: contiguous(z), stats, gamma: contiguous(gamma), beta: contiguous(beta) }
+        Self { stats, gamma: contiguous(&gamma), beta: contiguous(&beta) }
     }
 
     fn norm(&self, config: &BlockConfig) -> Normalisation<'_> {
@@ -320,13 +331,12 @@ impl SpikeKernels for Flex {
             return super::block::forward::<Self>(config, z, stats, gamma, beta);
         }
         let BlockConfig { shape, lif, .. } = config;
-        let inputs = BlockInputs::new(&z, stats, &gamma, &beta);
+        let (z, inputs) = (contiguous(&z), BlockInputs::new(stats.clone(), gamma, beta));
         let _call = clock::call(Kind::BlockForward, 0);
         let out = [shape.steps * shape.batch, shape.out_height(), shape.out_width(), shape.channels];
         let (y, fired) = with_element!(z.dtype(), E => {
             let mut y = zeros::<E>(shape.output_len());
-            let (norm, z) = (inputs.norm(&config), slice(&inputs.z));
-            let fired = block::block(Isa::detect(), &shape, &lif, &norm, z, &mut y);
+            let fired = block::block(Isa::detect(), &shape, &lif, &inputs.norm(&config), slice(&z), &mut y);
             (tensor(y, &out), fired)
         });
         let neurons = shape.steps * shape.batch * shape.height * shape.width * shape.channels;
@@ -345,24 +355,21 @@ impl SpikeKernels for Flex {
             return super::block::backward::<Self>(config, z, stats, gamma, beta, grad);
         }
         let BlockConfig { shape, lif, .. } = config;
-        let (inputs, grad) = (BlockInputs::new(&z, &stats, &gamma, &beta), contiguous(&grad));
+        let (inputs, grad) = (BlockInputs::new(stats, gamma, beta), contiguous(&grad));
         let (mut for_gamma, mut for_beta) = (vec![0.0; shape.channels], vec![0.0; shape.channels]);
         let _call = clock::call(Kind::BlockBackward, 0);
-        let for_z = with_element!(z.dtype(), E => {
-            let mut for_z = zeros::<E>(shape.input_len());
-            block::block_backward(
-                Isa::detect(),
-                &shape,
-                &lif,
-                &inputs.norm(&config),
-                slice(&inputs.z),
-                slice(&grad),
-                &mut for_z,
-                &mut for_gamma,
-                &mut for_beta,
-            );
-            tensor(for_z, &dims(&z))
-        });
+        // The errors take the place of the input, which nobody else should hold any more: it is copied otherwise.
+        let mut for_z = into_contiguous(z);
+        with_element!(for_z.dtype(), E => block::block_backward(
+            Isa::detect(),
+            &shape,
+            &lif,
+            &inputs.norm(&config),
+            slice_mut::<E>(&mut for_z),
+            slice(&grad),
+            &mut for_gamma,
+            &mut for_beta,
+        ));
         let c = [shape.channels];
         [for_z, tensor(for_gamma, &c), tensor(for_beta, &c)]
     }
