@@ -33,12 +33,13 @@ unsafe impl GlobalAlloc for Kept {
     }
 }
 
-/// jemalloc's settings: freed memory is kept, all threads share one arena, so that it serves any of them, and pages
+/// jemalloc's settings: freed memory is kept, all threads share one arena, so that it serves any of them, a freed block
+/// serves smaller ones however small, and pages
 /// are large where the system has such.
 // SAFETY: jemalloc looks for a pointer to a C string under this name, and nothing else has it.
 #[unsafe(export_name = "_rjem_malloc_conf")]
 static SETTINGS: Option<&'static c_char> = Some({
-    let settings = c"dirty_decay_ms:-1,muzzy_decay_ms:-1,narenas:1,oversize_threshold:0,thp:always";
+    let settings = c"dirty_decay_ms:-1,muzzy_decay_ms:-1,narenas:1,oversize_threshold:0,lg_extent_max_active_fit:14,thp:always";
     // SAFETY: the string is not empty, so that there is a first character.
     unsafe { &*settings.as_ptr() }
 });

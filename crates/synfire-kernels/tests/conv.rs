@@ -224,7 +224,7 @@ fn frames_put_together_and_cut_in_bands() {
 }
 
 /// A shape that Winograd's algorithm is chosen for.
-const TILED: ConvShape = ConvShape { frames: 16, height: 4, width: 4, in_channels: 16, ..SMALL };
+const TILED: ConvShape = ConvShape { frames: 48, height: 4, width: 4, in_channels: 16, ..SMALL };
 
 #[test]
 fn winograd() {
@@ -236,16 +236,14 @@ fn winograd() {
     assert_eq!(chosen(ConvShape { kernel: [3, 5], padding: [1, 2], ..TILED }), [false; 3]);
     assert!(!TILED.winograd(Pass::Forward, 0.05) && !TILED.winograd(Pass::InputGrad, 0.05));
 
-    for in_channels in [16, 17, 30, 65] {
-        for out_channels in [16, 17, 64, 130] {
-            check(ConvShape { in_channels, out_channels, ..TILED });
-        }
+    for (in_channels, out_channels) in [(16, 16), (17, 64), (30, 17), (65, 130), (64, 33)] {
+        check(ConvShape { in_channels, out_channels, ..TILED });
     }
     // Tiles that reach over the edge, padding at which windows lie outside, and a last pair of tiles without a partner.
     for (height, width) in [(3, 4), (5, 3), (9, 7), (17, 2), (4, 18)] {
         for padding in [[0, 0], [1, 1], [2, 0], [3, 4]] {
             if height + 2 * padding[0] >= 3 && width + 2 * padding[1] >= 3 {
-                check(ConvShape { frames: 33, height, width, padding, ..TILED });
+                check(ConvShape { frames: 51, height, width, padding, ..TILED });
             }
         }
     }

@@ -166,7 +166,7 @@ fn pooling() {
 #[test]
 fn alignment() {
     let shape = ConvShape {
-        frames: 9,
+        frames: 23,
         height: 5,
         width: 5,
         in_channels: 16,
@@ -179,7 +179,7 @@ fn alignment() {
     };
     let (x, w, g) =
         (random(1, shape.input_len()), random(2, shape.weight_len()), random(3, shape.output_len()));
-    let pool = PoolShape { frames: 9, height: 5, width: 5, channels: 16, kernel: 2, stride: 2 };
+    let pool = PoolShape { frames: 23, height: 5, width: 5, channels: 16, kernel: 2, stride: 2 };
     let fired: Vec<f32> = x.iter().map(|x| x.max(0.3) - 0.3).collect();
     for isa in Isa::available() {
         let run = |offset: usize| {

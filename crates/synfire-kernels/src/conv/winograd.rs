@@ -35,8 +35,8 @@ pub(super) const PLACES: usize = 16;
 const SIDE: usize = 2;
 /// With fewer channels, what is saved in products is lost in transforms.
 const LEAST_CHANNELS: usize = 16;
-/// With fewer tiles, transforming the weights takes longer than what it saves.
-const LEAST_TILES: usize = 64;
+/// With fewer tiles, transforming the weights takes as long as what it saves.
+const LEAST_TILES: usize = 192;
 
 /// Whether a convolution can be computed so, and is faster then than with dense tiles.
 pub(super) fn pays(layout: &Layout, channels: usize) -> bool {
