@@ -108,7 +108,7 @@ fn forward(bencher: Bencher, case: &Case) {
     let shape = &case.shape;
     let (input, weight) = (case.spikes(), noise(shape.weight_len()));
     let mut output = vec![0.0; shape.output_len()];
-    case.measure(bencher, || conv2d(Isa::detect(), shape, &input, &weight, None, &mut output));
+    case.measure(bencher, || conv2d(Isa::detect(), shape, &input[..], &weight, None, &mut output));
 }
 
 #[divan::bench(args = cases(), sample_count = 3, sample_size = 1)]
@@ -117,7 +117,7 @@ fn input_grad(bencher: Bencher, case: &Case) {
     let (input, grad, weight) = (case.spikes(), noise(shape.output_len()), noise(shape.weight_len()));
     let mut grad_input = vec![0.0; shape.input_len()];
     case.measure(bencher, || {
-        conv2d_input_grad(Isa::detect(), shape, &grad, &weight, Some(&input), &mut grad_input);
+        conv2d_input_grad(Isa::detect(), shape, &grad, &weight, Some(&input[..]), &mut grad_input);
     });
 }
 
@@ -126,5 +126,5 @@ fn weight_grad(bencher: Bencher, case: &Case) {
     let shape = &case.shape;
     let (input, grad) = (case.spikes(), noise(shape.output_len()));
     let mut grad_weight = vec![0.0; shape.weight_len()];
-    case.measure(bencher, || conv2d_weight_grad(Isa::detect(), shape, &input, &grad, &mut grad_weight));
+    case.measure(bencher, || conv2d_weight_grad(Isa::detect(), shape, &input[..], &grad, &mut grad_weight));
 }

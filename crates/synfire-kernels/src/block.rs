@@ -15,12 +15,13 @@ use std::cell::RefCell;
 use rayon::prelude::*;
 
 use crate::aligned::Aligned;
-use crate::bf16::Element;
+use crate::bf16::{Element, convert};
 use crate::disjoint::Disjoint;
 use crate::isa::{Isa, multiversion};
 use crate::neuron::{Lif, error_step};
 use crate::norm::{Averages, NormShape, Normal, Normalisation, after_relu, centred, normalise};
 use crate::prefetch::prefetch;
+use crate::source::{CHANNELS_PER_WORD, pack_words};
 use strips::{Strip, Task, tasks};
 
 /// Pooling over windows that do not overlap; an incomplete window at the edge is left out.
@@ -117,6 +118,11 @@ impl BlockShape {
         if self.joint || self.constant { 0 } else { t }
     }
 
+    /// Whether the output may be [bits](crate::source::Bits): spikes, no averages of them, of whole words of channels.
+    pub fn fits_bits(&self) -> bool {
+        !matches!(self.pool, Pool::Average(_)) && self.channels.is_multiple_of(CHANNELS_PER_WORD)
+    }
+
     fn check(&self, input: usize, output: usize) {
         assert!(self.steps > 0, "a block needs at least one time step");
         let fits = self.side() == 1 || self.side() <= self.height.min(self.width);
@@ -130,24 +136,51 @@ thread_local! {
     static SCRATCH: RefCell<Aligned> = RefCell::default();
 }
 
+/// What a block's output is written as: values, or the words of [bits](crate::source::Bits).
+pub trait Output: Copy + Send {
+    /// Channels of an element.
+    #[doc(hidden)]
+    const CHANNELS: usize;
+    /// Writes values.
+    #[doc(hidden)]
+    fn write(isa: Isa, values: &[f32], to: &mut [Self]);
+}
+
+impl<E: Element> Output for E {
+    const CHANNELS: usize = 1;
+
+    fn write(isa: Isa, values: &[f32], to: &mut [E]) {
+        convert(isa, values, to);
+    }
+}
+
+impl Output for u16 {
+    const CHANNELS: usize = CHANNELS_PER_WORD;
+
+    fn write(isa: Isa, values: &[f32], to: &mut [u16]) {
+        pack_words(isa, values, to);
+    }
+}
+
 /// Takes the neurons through all time steps. Returns how many spikes they fired.
 ///
 /// ```text
 /// z      [steps, batch, height, width, channels]  or [batch, …] where it is constant
-/// output [steps, batch, out height, out width, channels]  written
+/// output [steps, batch, out height, out width, channels]  written; of bits, [… channels / 16]
 /// ```
 ///
 /// # Panics
-/// Where lengths do not fit the shape.
-pub fn block<E: Element>(
+/// Where lengths do not fit the shape, or bits do not.
+pub fn block<E: Element, O: Output>(
     isa: Isa,
     shape: &BlockShape,
     lif: &Lif,
     norm: &Normalisation,
     z: &[E],
-    output: &mut [E],
+    output: &mut [O],
 ) -> u64 {
-    shape.check(z.len(), output.len());
+    shape.check(z.len(), output.len() * O::CHANNELS);
+    assert!(O::CHANNELS == 1 || shape.fits_bits(), "block: bits do not hold the output of {shape:?}");
     norm.check(&shape.norm());
     let scales = norm.scales();
     let output = Disjoint::new(output);
@@ -170,10 +203,11 @@ pub fn block<E: Element>(
                 }
                 for window in 0..strip.windows {
                     let out = strip.output(shape, t, window);
-                    // SAFETY: strips have no windows and channels in common.
-                    let out = unsafe { output.part(out.start, out.len()) };
                     let spikes = &spikes[window * shape.side() * out.len()..];
-                    pool(isa, shape.pool, spikes, strip.row(), sums, out);
+                    pool(isa, shape.pool, spikes, strip.row(), sums);
+                    // SAFETY: strips have no windows and channels in common, and have whole words of them.
+                    let out = unsafe { output.part(out.start / O::CHANNELS, out.len() / O::CHANNELS) };
+                    O::write(isa, sums, out);
                 }
             }
             fired
@@ -389,22 +423,21 @@ multiversion! {
 }
 
 multiversion! {
-    /// One window of spikes; its rows are `row` values apart.
-    fn pool<E: Element>(kind: Pool, spikes: &[f32], row: usize, sums: &mut [f32], out: &mut [E]) {
+    /// One window of spikes, whose rows are `row` values apart.
+    fn pool(kind: Pool, spikes: &[f32], row: usize, out: &mut [f32]) {
         let (c, side) = (out.len(), kind.side());
-        let sums = &mut sums[..c];
-        sums.fill(0.0);
+        out.fill(0.0);
         for y in 0..side {
             for spikes in spikes[y * row..][..side * c].chunks_exact(c) {
                 for i in 0..c {
-                    let (sum, largest) = (sums[i] + spikes[i], if spikes[i] > sums[i] { spikes[i] } else { sums[i] });
-                    sums[i] = if let Pool::Average(_) = kind { sum } else { largest };
+                    let (sum, largest) = (out[i] + spikes[i], if spikes[i] > out[i] { spikes[i] } else { out[i] });
+                    out[i] = if let Pool::Average(_) = kind { sum } else { largest };
                 }
             }
         }
-        let area = if let Pool::Average(side) = kind { (side * side) as f32 } else { 1.0 };
-        for i in 0..c {
-            out[i] = E::narrow(sums[i] / area);
+        if let Pool::Average(side) = kind {
+            let area = (side * side) as f32;
+            out.iter_mut().for_each(|sum| *sum /= area);
         }
     }
 }

@@ -21,6 +21,7 @@ use rayon::prelude::*;
 use crate::bf16::{Element, Precision, convert};
 use crate::isa::{Isa, multiversion};
 use crate::rows;
+use crate::source::Source;
 
 use gather::{Elements, Layout};
 use panels::Order;
@@ -217,10 +218,10 @@ pub enum Pass {
 ///
 /// # Panics
 /// Where lengths do not fit the shape, or the shape is none.
-pub fn conv2d<X: Element, Y: Element>(
+pub fn conv2d<X: Source, Y: Element>(
     isa: Isa,
     shape: &ConvShape,
-    input: &[X],
+    input: X,
     weight: &[f32],
     bias: Option<&[f32]>,
     output: &mut [Y],
@@ -241,7 +242,7 @@ pub fn conv2d<X: Element, Y: Element>(
     }
     let channels = shape.out_channels / shape.groups;
     let product =
-        match shape.winograd(Pass::Forward, 1.0) && shape.winograd(Pass::Forward, density(isa, input)) {
+        match shape.winograd(Pass::Forward, 1.0) && shape.winograd(Pass::Forward, input.density(isa)) {
             true => winograd::product,
             false => forward::product,
         };
@@ -266,26 +267,26 @@ const FIRED: f64 = 0.5;
 ///
 /// # Panics
 /// Where lengths do not fit the shape, or the shape is none.
-pub fn conv2d_input_grad<Y: Element, X: Element>(
+pub fn conv2d_input_grad<Y: Element, X: Source>(
     isa: Isa,
     shape: &ConvShape,
     grad_output: &[Y],
     weight: &[f32],
-    fired: Option<&[X]>,
-    grad_input: &mut [X],
+    fired: Option<X>,
+    grad_input: &mut [X::Element],
 ) {
     shape.check(grad_input.len(), weight.len(), grad_output.len());
     if let Some(fired) = fired {
         assert_eq!(fired.len(), grad_input.len(), "convolution: length of the fired input of {shape:?}");
     }
     if grad_output.is_empty() || grad_input.is_empty() {
-        grad_input.fill(X::default());
+        grad_input.fill(X::Element::default());
         return;
     }
     let (layout, order) = (shape.transposed_layout(), shape.transposed_order());
     let channels = shape.in_channels / shape.groups;
     let precision = shape.precision;
-    let share = fired.map_or(1.0, |fired| density(isa, fired));
+    let share = fired.map_or(1.0, |fired| fired.density(isa));
     match fired {
         _ if shape.winograd(Pass::InputGrad, share) => {
             winograd::product(isa, precision, layout, order, channels, grad_output, weight, None, grad_input);
@@ -309,10 +310,10 @@ pub fn conv2d_input_grad<Y: Element, X: Element>(
 ///
 /// # Panics
 /// Where lengths do not fit the shape, or the shape is none.
-pub fn conv2d_weight_grad<X: Element, Y: Element>(
+pub fn conv2d_weight_grad<X: Source, Y: Element>(
     isa: Isa,
     shape: &ConvShape,
-    input: &[X],
+    input: X,
     grad_output: &[Y],
     grad_weight: &mut [f32],
 ) {
@@ -322,12 +323,11 @@ pub fn conv2d_weight_grad<X: Element, Y: Element>(
         return;
     }
     let channels = shape.out_channels / shape.groups;
-    let gradient = match shape.winograd(Pass::WeightGrad, 1.0)
-        && shape.winograd(Pass::WeightGrad, density(isa, input))
-    {
-        true => winograd::weight_grad,
-        false => weight::weight_grad,
-    };
+    let gradient =
+        match shape.winograd(Pass::WeightGrad, 1.0) && shape.winograd(Pass::WeightGrad, input.density(isa)) {
+            true => winograd::weight_grad,
+            false => weight::weight_grad,
+        };
     gradient(isa, shape.precision, shape.layout(), shape.order(), channels, input, grad_output, grad_weight);
 }
 
@@ -362,28 +362,6 @@ pub fn bias_grad<E: Element>(isa: Isa, channels: usize, grad_output: &[E], grad_
         sums.iter_mut().zip(other).for_each(|(sum, x)| *sum += x);
     }
     grad_bias.iter_mut().zip(sums).for_each(|(grad, sum)| *grad = *sum as f32);
-}
-
-/// The share of values that are not 0.
-///
-/// ```text
-/// values [any]
-/// ```
-pub fn density<E: Element>(isa: Isa, values: &[E]) -> f64 {
-    let some = |values: &[E]| {
-        let mut n = 0;
-        count(isa, values, &mut n);
-        u64::from(n)
-    };
-    let n: u64 = values.par_chunks(1 << 16).map(some).sum();
-    n as f64 / values.len().max(1) as f64
-}
-
-multiversion! {
-    /// Adds the number of values that are not 0.
-    fn count<E: Element>(values: &[E], n: &mut u32) {
-        *n += values.iter().map(|x| u32::from(x.widen() != 0.0)).sum::<u32>();
-    }
 }
 
 multiversion! {

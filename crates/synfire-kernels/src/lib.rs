@@ -36,3 +36,4 @@ pub mod peak;
 pub mod pool;
 mod prefetch;
 pub mod reference;
+pub mod source;

@@ -68,7 +68,7 @@ pub fn linear_input_grad(
     weight: &[f32],
     grad_x: &mut [f32],
 ) {
-    conv2d_input_grad(isa, &shape(rows, inputs, outputs), grad_y, weight, None, grad_x);
+    conv2d_input_grad(isa, &shape(rows, inputs, outputs), grad_y, weight, None::<&[f32]>, grad_x);
 }
 
 /// The error of the weight of [`linear`]; that of the bias is [`crate::conv::bias_grad`].

@@ -116,6 +116,17 @@ pub trait Simd: Copy {
         }
     }
 
+    /// Lanes 1 where their bit is set, the first lane's the lowest, and 0 elsewhere.
+    #[inline(always)]
+    unsafe fn spikes(bits: u16) -> Self::V {
+        let mut x = [0.0; MOST_LANES];
+        for lane in 0..Self::LANES {
+            x[lane] = f32::from((bits >> lane) & 1);
+        }
+        // SAFETY: the caller's promise; a vector has no more lanes than `x` has values.
+        unsafe { Self::load(x.as_ptr()) }
+    }
+
     /// Pairs of bf16, to which the values of two vectors are rounded.
     #[inline(always)]
     unsafe fn pair(first: Self::V, second: Self::V) -> Self::V {

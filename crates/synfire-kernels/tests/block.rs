@@ -11,6 +11,7 @@ use synfire_kernels::isa::Isa;
 use synfire_kernels::neuron::{Lif, Method, lif, lif_backward};
 use synfire_kernels::norm::{Normalisation, batch_norm, batch_norm_backward, statistics};
 use synfire_kernels::pool::{PoolShape, avg_pool, avg_pool_backward, max_pool, max_pool_backward};
+use synfire_kernels::source::{CHANNELS_PER_WORD, unpack};
 
 const EPS: f32 = 1e-5;
 
@@ -60,6 +61,13 @@ impl Case {
         let norm = Normalisation { mean: &mean, var: &var, gamma, beta, eps: EPS, relu: *relu };
         let mut output = elements(&unwritten(grad.len()));
         let fired = block(isa, shape, lif, &norm, &z, &mut output);
+        if shape.fits_bits() {
+            let mut words = vec![0xabcd; output.len() / CHANNELS_PER_WORD];
+            assert_eq!(block(isa, shape, lif, &norm, &z, &mut words), fired);
+            let mut spikes = elements(&unwritten(output.len()));
+            unpack(isa, &words, &mut spikes);
+            assert!(values(spikes) == values(output.clone()), "bits of {shape:?} on {isa}");
+        }
         let (mut grad_gamma, mut grad_beta) = (unwritten(shape.channels), unwritten(shape.channels));
         block_backward(isa, shape, lif, &norm, &mut z, &grad, &mut grad_gamma, &mut grad_beta);
         Given { fired, output: values(output), grad_z: values(z), grad_gamma, grad_beta }
@@ -241,7 +249,7 @@ proptest! {
     #[test]
     fn any_shape(
         (steps, batch, height, width) in (1usize..6, 1usize..4, 1usize..14, 1usize..14),
-        channels in prop_oneof![1usize..40, 60usize..140],
+        channels in prop_oneof![1usize..40, 60usize..140, (1usize..7).prop_map(|words| 16 * words)],
         pool in prop::sample::select(vec![Pool::None, Pool::Max(2), Pool::Average(2), Pool::Average(4), Pool::Max(5)]),
         (constant, joint, relu) in any::<(bool, bool, bool)>(),
         method in prop::sample::select(Method::ALL.to_vec()),

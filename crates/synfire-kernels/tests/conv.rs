@@ -5,12 +5,11 @@ mod common;
 use common::{agree, magnitudes, random, unwritten, wide};
 use proptest::prelude::*;
 use synfire_kernels::bf16::{Element, Precision, bf16, rounded};
-use synfire_kernels::conv::{
-    ConvShape, Pass, bias_grad, conv2d, conv2d_input_grad, conv2d_weight_grad, density,
-};
+use synfire_kernels::conv::{ConvShape, Pass, bias_grad, conv2d, conv2d_input_grad, conv2d_weight_grad};
 use synfire_kernels::isa::Isa;
 use synfire_kernels::linear::{linear, linear_input_grad, linear_weight_grad};
 use synfire_kernels::reference;
+use synfire_kernels::source::{Bits, Source, unpack};
 
 /// Rounding error allowed for a sum of products, as a part of the sum of their magnitudes.
 const TOLERANCE: f64 = 1e-6;
@@ -67,7 +66,7 @@ fn check_input(shape: ConvShape, input: &[f32]) {
     };
     let [exact_input, exact_weight, exact_grad] = [input, &weight, &grad].map(operands);
 
-    let share = density(Isa::PORTABLE, input);
+    let share = input.density(Isa::PORTABLE);
     let [wide_input, wide_weight, wide_grad] = [input, &weight, &grad].map(|values| wide(values));
     let plain = if shape.winograd(Pass::Forward, share) {
         Sums::from(reference::winograd::conv2d(&shape, &wide_input, &wide_weight))
@@ -113,7 +112,7 @@ fn check_input(shape: ConvShape, input: &[f32]) {
         biased.check(("conv2d with bias", shape), isa, &y);
 
         let mut grad_input = unwritten(input.len());
-        conv2d_input_grad(isa, &shape, &grad, &weight, None, &mut grad_input);
+        conv2d_input_grad(isa, &shape, &grad, &weight, None::<&[f32]>, &mut grad_input);
         of_input.check(("conv2d_input_grad", shape), isa, &grad_input);
 
         let mut grad_weight = unwritten(weight.len());
@@ -133,16 +132,16 @@ fn check_input(shape: ConvShape, input: &[f32]) {
                 assert!(found == narrow(expected), "{what} of {shape:?} on {isa}");
             };
             let mut narrow_y = narrow(&unwritten(y.len()));
-            conv2d(isa, &shape, &narrow_input, &weight, Some(&bias), &mut narrow_y);
-            conv2d(isa, &shape, &exact_input, &weight, Some(&bias), &mut y);
+            conv2d(isa, &shape, &narrow_input[..], &weight, Some(&bias), &mut narrow_y);
+            conv2d(isa, &shape, &exact_input[..], &weight, Some(&bias), &mut y);
             same("conv2d", &narrow_y, &y);
             let mut narrow_grad_input = narrow(&unwritten(grad_input.len()));
-            conv2d_input_grad(isa, &shape, &narrow_grad, &weight, None, &mut narrow_grad_input);
-            conv2d_input_grad(isa, &shape, &exact_grad, &weight, None, &mut grad_input);
+            conv2d_input_grad(isa, &shape, &narrow_grad, &weight, None::<&[bf16]>, &mut narrow_grad_input);
+            conv2d_input_grad(isa, &shape, &exact_grad, &weight, None::<&[f32]>, &mut grad_input);
             same("conv2d_input_grad", &narrow_grad_input, &grad_input);
             let mut narrow_grad_weight = unwritten(grad_weight.len());
-            conv2d_weight_grad(isa, &shape, &narrow_input, &narrow_grad, &mut narrow_grad_weight);
-            conv2d_weight_grad(isa, &shape, &exact_input, &exact_grad, &mut grad_weight);
+            conv2d_weight_grad(isa, &shape, &narrow_input[..], &narrow_grad, &mut narrow_grad_weight);
+            conv2d_weight_grad(isa, &shape, &exact_input[..], &exact_grad, &mut grad_weight);
             assert!(narrow_grad_weight == grad_weight, "conv2d_weight_grad of {shape:?} on {isa}");
         }
     }
@@ -289,11 +288,61 @@ fn winograd_is_the_convolution() {
 #[test]
 fn densities() {
     for isa in Isa::available() {
-        assert_eq!(density::<f32>(isa, &[]), 0.0);
-        assert_eq!(density(isa, &[0.0, 1.0, -0.0, f32::NAN]), 0.5);
-        let spikes: Vec<bf16> =
-            (0..200_000).map(|i| bf16::from_f32(f32::from(u8::from(i % 8 == 0)))).collect();
-        assert_eq!(density(isa, &spikes), 0.125);
+        let none: &[f32] = &[];
+        assert_eq!(none.density(isa), 0.0);
+        assert_eq!([0.0, 1.0, -0.0, f32::NAN][..].density(isa), 0.5);
+        let words = vec![0b1000_0000_1000_0000; 12_500];
+        assert_eq!(Bits::<f32>::new(&words).density(isa), 0.125);
+        let mut spikes = vec![bf16::from_f32(f32::NAN); 200_000];
+        unpack(isa, &words, &mut spikes);
+        assert_eq!(spikes.density(isa), 0.125);
+        assert!(spikes.iter().enumerate().all(|(i, x)| x.to_f32() == f32::from(u8::from(i % 8 == 7))));
+    }
+}
+
+/// Spikes as bits give what the same spikes as values give.
+#[test]
+fn bits() {
+    let shapes = [
+        ConvShape { in_channels: 16, ..SMALL },
+        ConvShape { in_channels: 48, groups: 2, out_channels: 34, height: 7, stride: [2, 1], ..SMALL },
+        ConvShape { frames: 41, in_channels: 32, ..SMALL },
+        ConvShape { in_channels: 48, groups: 2, out_channels: 34, ..TILED },
+        ConvShape { in_channels: 80, height: 5, frames: 49, ..TILED },
+    ];
+    for shape in shapes
+        .into_iter()
+        .flat_map(|shape| [Precision::F32, Precision::Bf16].map(|precision| ConvShape { precision, ..shape }))
+    {
+        for threshold in [-0.2, 0.4, 0.9] {
+            let spikes: Vec<f32> =
+                random(1, shape.input_len()).iter().map(|x| f32::from(u8::from(*x > threshold))).collect();
+            let words: Vec<u16> = spikes
+                .chunks_exact(16)
+                .map(|spikes| spikes.iter().rev().fold(0, |word, x| 2 * word + u16::from(*x == 1.0)))
+                .collect();
+            let [weight, grad] =
+                [(2, shape.weight_len()), (3, shape.output_len())].map(|(seed, n)| random(seed, n));
+            for isa in Isa::available() {
+                fn all<X: Source<Element = f32>>(
+                    isa: Isa,
+                    shape: &ConvShape,
+                    x: X,
+                    weight: &[f32],
+                    grad: &[f32],
+                ) -> [Vec<f32>; 3] {
+                    let (mut y, mut dx, mut dw) =
+                        (unwritten(grad.len()), unwritten(shape.input_len()), unwritten(weight.len()));
+                    conv2d(isa, shape, x, weight, None, &mut y);
+                    conv2d_input_grad(isa, shape, grad, weight, Some(x), &mut dx);
+                    conv2d_weight_grad(isa, shape, x, grad, &mut dw);
+                    [y, dx, dw]
+                }
+                let values = all(isa, &shape, &spikes[..], &weight, &grad);
+                let bits = all(isa, &shape, Bits::new(&words), &weight, &grad);
+                assert!(values == bits, "{shape:?} on {isa}");
+            }
+        }
     }
 }
 
@@ -317,7 +366,7 @@ fn sizes() {
 fn wrong_lengths_are_refused() {
     let shape = SMALL;
     let (input, mut output) = (random(1, shape.input_len()), unwritten(shape.output_len()));
-    conv2d(Isa::PORTABLE, &shape, &input, &random(2, shape.weight_len() - 1), None, &mut output);
+    conv2d(Isa::PORTABLE, &shape, &input[..], &random(2, shape.weight_len() - 1), None, &mut output);
 }
 
 #[test]

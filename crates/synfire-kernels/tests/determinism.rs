@@ -65,15 +65,15 @@ fn convolutions() {
         let fired: Vec<f32> = x.iter().map(|x| x.max(0.3) - 0.3).collect();
         same("conv2d", |isa| {
             let mut y = unwritten(g.len());
-            conv2d(isa, &shape, &x, &w, Some(&b), &mut y);
+            conv2d(isa, &shape, &x[..], &w, Some(&b), &mut y);
             vec![y]
         });
         same("gradients of conv2d", |isa| {
             let [mut dx, mut dx_where_fired] = [unwritten(x.len()), unwritten(x.len())];
             let mut dw = unwritten(w.len());
-            conv2d_input_grad(isa, &shape, &g, &w, None, &mut dx);
-            conv2d_input_grad(isa, &shape, &g, &w, Some(&fired), &mut dx_where_fired);
-            conv2d_weight_grad(isa, &shape, &x, &g, &mut dw);
+            conv2d_input_grad(isa, &shape, &g, &w, None::<&[f32]>, &mut dx);
+            conv2d_input_grad(isa, &shape, &g, &w, Some(&fired[..]), &mut dx_where_fired);
+            conv2d_weight_grad(isa, &shape, &x[..], &g, &mut dw);
             vec![dx, dx_where_fired, dw]
         });
         same_everywhere("bias_grad", |isa| {
@@ -193,7 +193,7 @@ fn alignment() {
             };
             [
                 result(g.len(), &|y| conv2d(isa, &shape, x, w, None, y)),
-                result(x.len(), &|dx| conv2d_input_grad::<f32, f32>(isa, &shape, g, w, None, dx)),
+                result(x.len(), &|dx| conv2d_input_grad::<f32, &[f32]>(isa, &shape, g, w, None, dx)),
                 result(x.len(), &|dx| conv2d_input_grad(isa, &shape, g, w, Some(&fired[..]), dx)),
                 result(w.len(), &|dw| conv2d_weight_grad(isa, &shape, x, g, dw)),
                 result(pool.output_len(), &|y| max_pool(isa, &pool, x, y)),

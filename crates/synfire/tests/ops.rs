@@ -4,7 +4,7 @@ mod common;
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
-use burn::tensor::TensorData;
+use burn::tensor::{TensorData, f16};
 use common::{largest, random, spikes, within};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -12,6 +12,8 @@ use synfire::ops::{
     self, BlockConfig, BlockShape, ConvShape, Lif, LifShape, LinearShape, Method, NormConfig, NormShape,
     Pool, PoolShape, Pooling, Precision, SpikeKernels, Stats, portable,
 };
+use synfire_kernels::isa::Isa;
+use synfire_kernels::source::unpack;
 
 fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig {
@@ -175,14 +177,14 @@ proptest! {
     #[test]
     fn blocks(
         (steps, batch, height, width) in (1usize..4, 1usize..3, 4usize..8, 4usize..8),
-        channels in 1usize..9,
+        channels in prop_oneof![1usize..9, Just(16), Just(32)],
         pool in prop::sample::select(vec![Pool::None, Pool::Max(2), Pool::Average(2), Pool::Max(3)]),
         method in prop::sample::select(Method::ALL.to_vec()),
         (constant, joint, relu) in any::<(bool, bool, bool)>(),
         seed: u64,
     ) {
         let shape = BlockShape { steps, batch, height, width, channels, constant, joint, pool };
-        let config = BlockConfig { shape, lif: Lif { method, ..Lif::default() }, eps: 1e-5, relu };
+        let config = BlockConfig { shape, lif: Lif { method, ..Lif::default() }, eps: 1e-5, relu, bits: false };
         let frames = if constant { batch } else { steps * batch };
         let z = flex(&random(seed, shape.input_len()), &[frames, height, width, channels]);
         let gamma: Vec<f32> = random(seed ^ 1, channels).iter().map(|x| x + 1.5).collect();
@@ -209,6 +211,18 @@ proptest! {
             ops::block::forward::<Flex>(config, z.clone(), &stats, gamma.clone(), beta.clone());
         agree("forward", &y, &expected, 0.0)?;
         agree("rate", &rate, &expected_rate, 0.1)?;
+        let (bits, _) = Flex::block_forward(
+            BlockConfig { bits: true, ..config }, z.clone(), &stats, gamma.clone(), beta.clone()
+        );
+        let words = bits.into_data();
+        if let Ok(words) = words.as_slice::<f16>() {
+            let words: Vec<u16> = words.iter().map(|word| word.to_bits()).collect();
+            let mut spikes = vec![f32::NAN; 16 * words.len()];
+            unpack(Isa::detect(), &words, &mut spikes);
+            prop_assert_eq!(spikes, host(&y).1);
+        } else {
+            prop_assert!(!config.shape.fits_bits());
+        }
         let found =
             Flex::block_backward(config, z.clone(), stats.clone(), gamma.clone(), beta.clone(), grad.clone());
         let expected = ops::block::backward::<Flex>(config, z, stats, gamma, beta, grad);

@@ -16,6 +16,7 @@ use crate::bf16::{Element, Precision, convert};
 use crate::disjoint::Disjoint;
 use crate::isa::{Isa, multiversion};
 use crate::simd::{Simd, per_isa, sizes};
+use crate::source::Source;
 
 use super::gather::{Elements, Gather, Layout};
 use super::panels::Order;
@@ -34,7 +35,7 @@ thread_local! {
 /// Computes `output[pixel, n] = Σ_k source[pixel, k]·weight[n, k]` where `wanted[pixel, n]` is not 0, and 0 elsewhere.
 /// `channels` are the output channels of one group.
 #[expect(clippy::too_many_arguments, reason = "the slices of the formula, each by its name")]
-pub(super) fn product<X: Element, Y: Element>(
+pub(super) fn product<X: Source, Y: Element>(
     isa: Isa,
     precision: Precision,
     layout: Layout,
@@ -42,8 +43,8 @@ pub(super) fn product<X: Element, Y: Element>(
     channels: usize,
     source: &[Y],
     weight: &[f32],
-    wanted: &[X],
-    output: &mut [X],
+    wanted: X,
+    output: &mut [X::Element],
 ) {
     let elements = Elements::for_sums_over_channels(precision);
     let gather = Gather::new(Layout { elements, ..layout });
@@ -60,11 +61,13 @@ pub(super) fn product<X: Element, Y: Element>(
             let scratch = scratch.at_least(gather.scratch_len());
             gather.fill(isa, unit, group, source, scratch);
             let place = |pixel: usize| (pixel * order.groups + group) * channels;
+            let mut buffer = Vec::new();
             for (block, bases) in gather.bases(unit).chunks(together).enumerate() {
                 let first = gather.first_pixel(unit) + block * together;
                 lists.clear(channels, together);
                 for pixel in 0..bases.len() {
-                    lists.note(isa, pixel, &wanted[place(first + pixel)..][..channels]);
+                    let place = place(first + pixel);
+                    lists.note(isa, pixel, wanted.read(isa, place..place + channels, &mut buffer));
                 }
                 let sums = sums.at_least(bases.len() * channels);
                 sums.fill(0.0);

@@ -10,6 +10,7 @@ use crate::bf16::{Element, Precision, convert};
 use crate::disjoint::Disjoint;
 use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
+use crate::source::Source;
 
 use super::gather::{Elements, Gather, Layout};
 use super::panels::{Cut, Form, Order};
@@ -29,13 +30,13 @@ thread_local! {
 /// Computes `output[pixel, n] = bias[n] + Σ_k source[pixel, k]·weight[n, k]` for every group. `channels` are the output
 /// channels of one group.
 #[expect(clippy::too_many_arguments, reason = "the slices of the formula, each by its name")]
-pub(super) fn product<X: Element, Y: Element>(
+pub(super) fn product<X: Source, Y: Element>(
     isa: Isa,
     precision: Precision,
     layout: Layout,
     order: Order,
     channels: usize,
-    source: &[X],
+    source: X,
     weight: &[f32],
     bias: Option<&[f32]>,
     output: &mut [Y],

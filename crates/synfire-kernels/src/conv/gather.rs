@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use crate::bf16::{Element, Precision, convert, pair_neighbours, pair_partners};
 use crate::isa::Isa;
+use crate::source::Source;
 
 /// About how many values the scratch of a unit may have: 256 KiB, a part of the second cache.
 const SCRATCH: usize = 1 << 16;
@@ -211,15 +212,9 @@ impl Gather {
     }
 
     /// Copies the source of a unit, `group`'s channels of it, and the zeros around.
-    pub(super) fn fill<X: Element>(
-        &self,
-        isa: Isa,
-        unit: Unit,
-        group: usize,
-        source: &[X],
-        scratch: &mut [f32],
-    ) {
+    pub(super) fn fill<X: Source>(&self, isa: Isa, unit: Unit, group: usize, source: X, scratch: &mut [f32]) {
         let Layout { frames, source: [height, width], channels, stride, before, dilation, .. } = self.layout;
+        let mut buffers = [Vec::new(), Vec::new()];
         let (band, step) = (self.band(unit.rows), self.layout.frames_per_element());
         let (scratch, slack) = scratch.split_at_mut(self.filled(unit));
         // What a vector reads past the end must be a number, as it is multiplied by 0.
@@ -229,9 +224,14 @@ impl Gather {
             let y = (unit.row * stride[0] + i % band) as isize - before[0];
             match source_index(y, dilation[0], height) {
                 Some(y) => {
-                    let row = |frame| &source[(frame * height + y) * width * channels..][..width * channels];
-                    let partner = (step == 2 && frame + 1 < frames).then(|| row(frame + 1));
-                    self.fill_row(isa, group, row(frame), partner, to);
+                    let row = |frame| {
+                        let first = (frame * height + y) * width * channels;
+                        first..first + width * channels
+                    };
+                    let [first, second] = &mut buffers;
+                    let partner =
+                        (step == 2 && frame + 1 < frames).then(|| source.read(isa, row(frame + 1), second));
+                    self.fill_row(isa, group, source.read(isa, row(frame), first), partner, to);
                 }
                 None => to.fill(0.0),
             }

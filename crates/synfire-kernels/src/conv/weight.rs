@@ -8,6 +8,7 @@ use crate::aligned::Aligned;
 use crate::bf16::{Element, Precision, convert, pair_partners};
 use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
+use crate::source::Source;
 
 use super::gather::{Elements, Gather, Layout};
 use super::panels::{Cut, Form, Order};
@@ -27,13 +28,13 @@ thread_local! {
 /// Computes `grad_weight[n, k] = Σ_pixels source[pixel, k]·grad_output[pixel, n]` for every group. `channels` are the
 /// output channels of one group.
 #[expect(clippy::too_many_arguments, reason = "the slices of the formula, each by its name")]
-pub(super) fn weight_grad<X: Element, G: Element>(
+pub(super) fn weight_grad<X: Source, G: Element>(
     isa: Isa,
     precision: Precision,
     layout: Layout,
     order: Order,
     channels: usize,
-    source: &[X],
+    source: X,
     grad_output: &[G],
     grad_weight: &mut [f32],
 ) {

@@ -85,4 +85,10 @@ impl Simd for Avx512 {
             _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
         }
     }
+
+    #[inline(always)]
+    unsafe fn spikes(bits: u16) -> __m512 {
+        // SAFETY: the caller vouches for the instruction set.
+        unsafe { _mm512_maskz_mov_ps(bits, _mm512_set1_ps(1.0)) }
+    }
 }

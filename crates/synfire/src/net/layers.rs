@@ -85,7 +85,7 @@ impl ConvNorm {
     }
 
     fn convolution(&self, flow: &Flow<4>, pass: &Pass) -> Tensor<4> {
-        let shape = self.shape(flow.values.dims(), pass.precision);
+        let shape = self.shape(flow.sizes(), pass.precision);
         let config = ConvConfig { shape, spikes: flow.spikes };
         ops::conv2d(flow.values.clone(), self.weight.value(), self.bias.value(), config)
     }
@@ -109,8 +109,16 @@ impl ConvNorm {
         flow.with(y)
     }
 
-    /// The whole block: convolution, batch norm, ReLU, neurons (called `module`) and pooling.
-    pub(crate) fn block(&mut self, flow: &Flow<4>, pool: Pool, pass: &mut Pass, module: &str) -> Flow<4> {
+    /// The whole block: convolution, batch norm, ReLU, neurons (called `module`) and pooling. Its spikes may be `bits`
+    /// where nothing but a convolution reads them.
+    pub(crate) fn block(
+        &mut self,
+        flow: &Flow<4>,
+        pool: Pool,
+        bits: bool,
+        pass: &mut Pass,
+        module: &str,
+    ) -> Flow<4> {
         let current = self.convolution(flow, pass);
         let [frames, height, width, channels] = current.dims();
         let shape = BlockShape {
@@ -123,7 +131,7 @@ impl ConvNorm {
             joint: !pass.training || pass.norm == Norm::Joint,
             pool,
         };
-        let config = BlockConfig { shape, lif: pass.lif, eps: EPS, relu: self.relu };
+        let config = BlockConfig { shape, lif: pass.lif, eps: EPS, relu: self.relu, bits };
         let (gamma, beta) = (self.gamma.value(), self.beta.value());
         let (y, rate) = if pass.training {
             let (y, stats, rate) = ops::block::block(current, gamma, beta, config);

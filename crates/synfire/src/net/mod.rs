@@ -157,7 +157,8 @@ impl Net {
                             Some((Layer::Pool(Pooling::Average, side), _)) => Pool::Average(*side),
                             _ => Pool::None,
                         };
-                        block.block(&image, pool, pass, &neurons)
+                        let bits = matches!(layers.peek(), Some((Layer::Conv { .. }, _)));
+                        block.block(&image, pool, bits, pass, &neurons)
                     } else {
                         let current = block.forward(&image, pass);
                         pass.neurons(current, &neurons)

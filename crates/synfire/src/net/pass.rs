@@ -2,7 +2,7 @@
 
 use super::NonFinite;
 use crate::ops::{self, Lif, LifShape, Precision};
-use burn::tensor::{FloatDType, Tensor, TensorData};
+use burn::tensor::{FloatDType, Tensor, TensorData, f16};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::fmt;
@@ -17,6 +17,14 @@ pub struct Flow<const D: usize> {
     pub constant: bool,
     /// They are spikes, pooled or not, and the error of a spike that was not fired is not asked for.
     pub spikes: bool,
+}
+
+impl Flow<4> {
+    /// Frames, height, width and channels. Between convolutions the values may be spikes as bits.
+    pub(crate) fn sizes(&self) -> [usize; 4] {
+        let [frames, height, width, elements] = self.values.dims();
+        [frames, height, width, elements * ops::spikes_in_element(&self.values)]
+    }
 }
 
 impl<const D: usize> Flow<D> {
@@ -238,8 +246,12 @@ impl<'a> Pass<'a> {
     pub(crate) fn note_density(&mut self, module: String, input: &Flow<4>) {
         if self.record == Record::Densities {
             let data = input.values.clone().inner().into_data();
-            let present = data.iter::<f32>().filter(|&value| value != 0.0).count();
-            let share = present as f64 / data.num_elements().max(1) as f64;
+            let present = match data.as_slice::<f16>() {
+                // Spikes as bits.
+                Ok(words) => words.iter().map(|word| word.to_bits().count_ones() as usize).sum(),
+                Err(_) => data.iter::<f32>().filter(|&value| value != 0.0).count(),
+            };
+            let share = present as f64 / input.sizes().iter().product::<usize>().max(1) as f64;
             self.densities.push(Density { module, share });
         }
     }

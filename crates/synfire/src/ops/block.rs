@@ -19,6 +19,9 @@ pub struct BlockConfig {
     pub eps: f32,
     /// A ReLU stands before the neurons.
     pub relu: bool,
+    /// Spikes may leave as bits, which take a sixteenth of the memory and which [`conv2d`](super::conv2d) alone reads:
+    /// see [`block`].
+    pub bits: bool,
 }
 
 impl BlockConfig {
@@ -94,6 +97,11 @@ pub fn backward<B: SpikeKernels>(
 
 /// In training: `z` `[T·B, H, W, C]`, or `[B, H, W, C]` where it is the same at every step, to pooled spikes
 /// `[T·B, H', W', C]`. Returns the statistics and the neurons' mean firing rate `[1]` too, which carry no gradient.
+///
+/// Where bits are asked for, and the backend and the shape can
+/// ([`BlockShape::fits_bits`]), the spikes are a tensor `[T·B, H', W', C/16]` whose elements are
+/// words of bits, not numbers; see [`spikes_in_element`](super::spikes_in_element).
+/// Its gradient is that of the spikes.
 ///
 /// # Panics
 /// If a tensor's size does not fit the shape.

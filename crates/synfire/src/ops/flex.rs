@@ -2,17 +2,18 @@
 
 use super::clock::{self, Kind};
 use super::{
-    BlockConfig, ConvConfig, ConvShape, LifShape, LinearShape, NormConfig, NormShape, PoolShape, Pooling,
-    SpikeKernels, SpikeOps, Stats, portable,
+    BITS, BlockConfig, ConvConfig, ConvShape, LifShape, LinearShape, NormConfig, NormShape, PoolShape,
+    Pooling, SpikeKernels, SpikeOps, Stats, portable,
 };
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
-use burn::tensor::{DType, Element, TensorData};
+use burn::tensor::{DType, Element, TensorData, f16};
 use bytemuck::Pod;
 use std::sync::atomic::{AtomicBool, Ordering};
 use synfire_kernels::bf16::{Precision, bf16};
 use synfire_kernels::isa::Isa;
 use synfire_kernels::norm::Normalisation;
+use synfire_kernels::source::{Bits, CHANNELS_PER_WORD};
 use synfire_kernels::{block, conv, linear, neuron, norm, pool};
 
 /// Which code runs the operations on the CPU.
@@ -57,6 +58,11 @@ fn slice<E: Element + Pod>(x: &FlexTensor) -> &[E] {
     &x.storage::<E>()[start..start + n]
 }
 
+/// The words of spikes as bits.
+fn words(x: &FlexTensor) -> &[u16] {
+    bytemuck::cast_slice(slice::<f16>(x))
+}
+
 /// As [`slice`], of a tensor's own memory: a copy's where another tensor shares it.
 fn slice_mut<E: Element + Pod>(x: &mut FlexTensor) -> &mut [E] {
     let n: usize = x.layout().shape().num_elements();
@@ -77,6 +83,30 @@ macro_rules! with_element {
         } else {
             type $E = f32;
             $body
+        }
+    };
+}
+
+/// Evaluates an expression with `$source` what a convolution of the given precision reads: values, or spikes as bits.
+macro_rules! with_source {
+    ($x:expr, $precision:expr, $source:ident => $body:expr) => {
+        match ($x.dtype(), $precision) {
+            (BITS, Precision::Bf16) => {
+                let $source = Bits::<bf16>::new(words($x));
+                $body
+            }
+            (BITS, Precision::F32) => {
+                let $source = Bits::<f32>::new(words($x));
+                $body
+            }
+            (DType::BF16, _) => {
+                let $source = slice::<bf16>($x);
+                $body
+            }
+            _ => {
+                let $source = slice::<f32>($x);
+                $body
+            }
         }
     };
 }
@@ -130,10 +160,9 @@ impl SpikeKernels for Flex {
         let (x, weight, bias) = (contiguous(&x), contiguous(&weight), contiguous(&bias));
         let _call = clock::call(Kind::ConvForward, s.macs());
         let out = [s.frames, s.out_height(), s.out_width(), s.out_channels];
-        with_element!(x.dtype(), X => with_element!(dtype(s.precision), Y => {
+        with_source!(&x, s.precision, source => with_element!(dtype(s.precision), Y => {
             let mut y = zeros::<Y>(s.output_len());
-            let bias = Some(slice(&bias));
-            conv::conv2d(Isa::detect(), &s, slice::<X>(&x), slice(&weight), bias, &mut y);
+            conv::conv2d(Isa::detect(), &s, source, slice(&weight), Some(slice(&bias)), &mut y);
             tensor(y, &out)
         }))
     }
@@ -150,9 +179,9 @@ impl SpikeKernels for Flex {
         }
         let _call = clock::call(Kind::ConvInputGrad, s.macs());
         let (x, grad, weight) = (contiguous(&x), contiguous(&grad), contiguous(&weight));
-        with_element!(x.dtype(), X => with_element!(grad.dtype(), Y => {
-            let mut out = zeros::<X>(s.input_len());
-            let fired = config.spikes.then(|| slice::<X>(&x));
+        with_source!(&x, s.precision, source => with_element!(grad.dtype(), Y => {
+            let mut out = vec![Default::default(); s.input_len()];
+            let fired = config.spikes.then_some(source);
             conv::conv2d_input_grad(Isa::detect(), &s, slice::<Y>(&grad), slice(&weight), fired, &mut out);
             tensor(out, &[s.frames, s.height, s.width, s.in_channels])
         }))
@@ -165,8 +194,8 @@ impl SpikeKernels for Flex {
         let (x, grad) = (contiguous(&x), contiguous(&grad));
         let mut out = vec![0.0; s.weight_len()];
         let _call = clock::call(Kind::ConvWeightGrad, s.macs());
-        with_element!(x.dtype(), X => with_element!(grad.dtype(), Y => {
-            conv::conv2d_weight_grad(Isa::detect(), &s, slice::<X>(&x), slice::<Y>(&grad), &mut out);
+        with_source!(&x, s.precision, source => with_element!(grad.dtype(), Y => {
+            conv::conv2d_weight_grad(Isa::detect(), &s, source, slice::<Y>(&grad), &mut out);
         }));
         let n = out.len();
         tensor(out, &[n])
@@ -333,10 +362,17 @@ impl SpikeKernels for Flex {
         let BlockConfig { shape, lif, .. } = config;
         let (z, inputs) = (contiguous(&z), BlockInputs::new(stats.clone(), gamma, beta));
         let _call = clock::call(Kind::BlockForward, 0);
-        let out = [shape.steps * shape.batch, shape.out_height(), shape.out_width(), shape.channels];
-        let (y, fired) = with_element!(z.dtype(), E => {
+        let norm = inputs.norm(&config);
+        let mut out = [shape.steps * shape.batch, shape.out_height(), shape.out_width(), shape.channels];
+        let (y, fired) = with_element!(z.dtype(), E => if config.bits && shape.fits_bits() {
+            out[3] /= CHANNELS_PER_WORD;
+            let mut words = zeros::<f16>(shape.output_len() / CHANNELS_PER_WORD);
+            let to = bytemuck::cast_slice_mut::<f16, u16>(&mut words);
+            let fired = block::block(Isa::detect(), &shape, &lif, &norm, slice::<E>(&z), to);
+            (tensor(words, &out), fired)
+        } else {
             let mut y = zeros::<E>(shape.output_len());
-            let fired = block::block(Isa::detect(), &shape, &lif, &inputs.norm(&config), slice(&z), &mut y);
+            let fired = block::block(Isa::detect(), &shape, &lif, &norm, slice::<E>(&z), &mut y);
             (tensor(y, &out), fired)
         });
         let neurons = shape.steps * shape.batch * shape.height * shape.width * shape.channels;

@@ -21,13 +21,14 @@ pub mod portable;
 pub use block::{BlockConfig, BlockShape, Pool, block_inference};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 pub use flex::{Implementation, implementation, set_implementation};
 pub use synfire_kernels::bf16::Precision;
 pub use synfire_kernels::conv::ConvShape;
 pub use synfire_kernels::neuron::{Lif, LifError, Method};
 pub use synfire_kernels::norm::NormShape;
 pub use synfire_kernels::pool::PoolShape;
+use synfire_kernels::source::CHANNELS_PER_WORD;
 
 /// Sizes of a linear layer: `rows` input vectors of `inputs` values to `outputs` values each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +117,7 @@ pub trait SpikeKernels: Backend {
         portable::conv2d::<Self>(shape, x, weight, bias)
     }
 
-    /// Gradient of [`conv2d_forward`](Self::conv2d_forward) for `x`, in the dtype of `x`.
+    /// Gradient of [`conv2d_forward`](Self::conv2d_forward) for `x`, in the dtype of its values.
     fn conv2d_input_grad(
         config: ConvConfig,
         x: FloatTensor<Self>,
@@ -296,7 +297,16 @@ pub trait SpikeOps: Backend {
     fn pool_op(x: FloatTensor<Self>, kind: Pooling, shape: PoolShape) -> FloatTensor<Self>;
 }
 
-/// Convolution of frames `[F, H, W, C]` to `[F, H', W', N]`; `weight` is flat `[N, C/groups, kh, kw]`. In bf16 the
+/// What words of spikes as bits are carried as: Burn gives gradients to tensors of numbers alone, and nothing else here
+/// is `f16`.
+const BITS: DType = DType::F16;
+
+/// Spikes in an element of a tensor: 16 where they are bits, 1 otherwise.
+pub fn spikes_in_element(spikes: &Tensor<4>) -> usize {
+    if spikes.dtype() == BITS { CHANNELS_PER_WORD } else { 1 }
+}
+
+/// Convolution of frames `[F, H, W, C]`, or of [bits](BlockConfig::bits), to `[F, H', W', N]`; `weight` is flat `[N, C/groups, kh, kw]`. In bf16 the
 /// output may be a tensor of bf16, which [`block::block`] and this function read.
 ///
 /// # Panics

@@ -9,6 +9,7 @@ use crate::bf16::{Element, Precision};
 use crate::disjoint::Disjoint;
 use crate::isa::Isa;
 use crate::simd::sizes;
+use crate::source::Source;
 
 use super::super::forward::{TASKS, padded_bias, run};
 use super::super::gather::Layout;
@@ -30,13 +31,13 @@ thread_local! {
 
 /// As [`super::super::forward::product`].
 #[expect(clippy::too_many_arguments, reason = "the slices of the formula, each by its name")]
-pub(in super::super) fn product<X: Element, Y: Element>(
+pub(in super::super) fn product<X: Source, Y: Element>(
     isa: Isa,
     precision: Precision,
     layout: Layout,
     order: Order,
     channels: usize,
-    source: &[X],
+    source: X,
     weight: &[f32],
     bias: Option<&[f32]>,
     output: &mut [Y],
@@ -45,7 +46,6 @@ pub(in super::super) fn product<X: Element, Y: Element>(
     let weights = order.pack(isa, Form::Winograd, &cut, precision, weight);
     let bias = padded_bias(&cut, order.groups, bias);
     let nothing = vec![0.0; cut.panel(0).width];
-    let zeros = vec![X::default(); layout.group_channels];
     let elements = elements(precision, layout.group_channels);
     let row = elements.next_multiple_of(sizes(isa).0);
     let tiles = Tiles::new(&layout);
@@ -67,7 +67,6 @@ pub(in super::super) fn product<X: Element, Y: Element>(
                 size: layout.source,
                 pixel: layout.channels,
                 channels: first..first + layout.group_channels,
-                zeros: &zeros,
                 tiles,
                 range: range.clone(),
                 before: layout.before,

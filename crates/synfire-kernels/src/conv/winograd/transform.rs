@@ -9,6 +9,7 @@ use crate::bf16::{Element, Precision};
 use crate::disjoint::Disjoint;
 use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
+use crate::source::Source;
 
 use super::{PLACES, Place, SIDE, Tiles};
 
@@ -81,23 +82,6 @@ unsafe fn both<S: Simd, H: Matrix<N, M>, const N: usize, const M: usize>(
     }
 }
 
-/// The first `n` values of a vector, 0 behind them.
-///
-/// # Safety
-/// The instruction set of `S`, and `from` valid for as many values.
-#[inline(always)]
-unsafe fn load<S: Simd, X: Element>(from: *const X, n: usize) -> S::V {
-    // SAFETY: the caller's promise; a vector has no more lanes than `some` has values.
-    unsafe {
-        if n >= S::LANES {
-            return X::load::<S>(from);
-        }
-        let mut some = [X::default(); 16];
-        std::ptr::copy_nonoverlapping(from, some.as_mut_ptr(), n);
-        X::load::<S>(some.as_ptr())
-    }
-}
-
 /// Writes the first `n` values of a vector.
 ///
 /// # Safety
@@ -127,14 +111,12 @@ pub(super) enum Rows {
 /// Windows of pixels, one for each tile, to be transformed.
 pub(super) struct Windows<'a, X> {
     /// `[frames, height, width, pixel]`.
-    pub(super) source: &'a [X],
+    pub(super) source: X,
     pub(super) size: [usize; 2],
     /// Channels of a pixel in memory.
     pub(super) pixel: usize,
     /// The channels to take.
     pub(super) channels: Range<usize>,
-    /// Stands for pixels outside, as many zeros as channels are taken.
-    pub(super) zeros: &'a [X],
     pub(super) tiles: Tiles,
     pub(super) range: Range<usize>,
     /// How far above and to the left of the tile's first output pixel the window begins.
@@ -146,7 +128,7 @@ pub(super) struct Windows<'a, X> {
     pub(super) to: &'a mut [f32],
 }
 
-impl<X: Element> Windows<'_, X> {
+impl<X: Source> Windows<'_, X> {
     /// `Bᵀ d B` of windows of 4x4 inputs.
     pub(super) fn spread_input(&mut self, isa: Isa, precision: Precision) {
         // SAFETY: nothing but the instruction set, which `input` sees to.
@@ -159,12 +141,13 @@ impl<X: Element> Windows<'_, X> {
         unsafe { errors(isa, precision, self) }
     }
 
-    /// The pixels of the window of a tile, at its first channel to be taken.
+    /// The window of a tile.
     #[inline(always)]
-    fn window<const N: usize>(&self, Place { frame, y, x }: Place) -> [[*const X; N]; N] {
+    fn window<const N: usize>(&self, Place { frame, y, x }: Place) -> Window<N> {
         let [height, width] = self.size;
         let (y, x) = (y as isize - self.before[0], x as isize - self.before[1]);
-        let mut window = [[self.zeros.as_ptr(); N]; N];
+        let mut window = Window::outside();
+        let mut inside = 0;
         for j in 0..N {
             let y = (y + j as isize) as usize;
             for i in 0..N {
@@ -172,10 +155,13 @@ impl<X: Element> Windows<'_, X> {
                 let x = (x + i as isize) as usize;
                 if y < height && x < width {
                     let at = ((frame * height + y) * width + x) * self.pixel + self.channels.start;
-                    window[j][i] = self.source[at..at + self.channels.len()].as_ptr();
+                    assert!(at + self.channels.len() <= self.source.len());
+                    window.pixels[j][i] = at;
+                    inside += 1;
                 }
             }
         }
+        window.whole = inside == N * N;
         window
     }
 
@@ -189,30 +175,26 @@ impl<X: Element> Windows<'_, X> {
         let plane = self.to.len() / PLACES;
         let filled = self.range.len().div_ceil(together) * self.row;
         let needed = if pairs && self.rows == Rows::Channels { values.div_ceil(2) } else { values };
-        assert!(self.zeros.len() >= values && self.row >= needed && self.row.is_multiple_of(S::LANES));
-        assert!(filled <= plane);
+        assert!(self.row >= needed && self.row.is_multiple_of(S::LANES) && filled <= plane);
         let to = self.to.as_mut_ptr();
-        let nothing = [[self.zeros.as_ptr(); N]; N];
         let mut places = self.tiles.places(self.range.clone());
         for row in (0..filled).step_by(self.row) {
-            let first = places.next().map_or(nothing, |place| self.window(place));
-            let second = match together {
-                2 => places.next().map_or(nothing, |place| self.window(place)),
-                _ => nothing,
-            };
+            let mut next = || places.next().map_or(Window::outside(), |place| self.window::<N>(place));
+            let first = next();
+            let second = if together == 2 { next() } else { Window::outside() };
             for c in (0..values).step_by(S::LANES) {
                 // SAFETY: the caller's promise; windows have all channels, and each plane's row room for them, rounded
                 // up to vectors.
                 unsafe {
                     let to = to.add(row);
-                    let first = transformed::<S, X, H, N>(&first, c, values - c);
+                    let first = self.transformed::<S, H, N>(&first, c);
                     if pairs && self.rows == Rows::Channels {
                         for place in 0..PLACES {
                             let to = to.add(place * plane).cast::<half::bf16>().add(c);
                             S::narrow(to, first[place / 4][place % 4]);
                         }
                     } else if pairs {
-                        let second = transformed::<S, X, H, N>(&second, c, values - c);
+                        let second = self.transformed::<S, H, N>(&second, c);
                         for place in 0..PLACES {
                             let pair = S::pair(first[place / 4][place % 4], second[place / 4][place % 4]);
                             S::store(to.add(place * plane + c), pair);
@@ -226,50 +208,69 @@ impl<X: Element> Windows<'_, X> {
             }
         }
     }
+
+    /// The transform of a window, of a vector of channels from the `c`th on.
+    ///
+    /// # Safety
+    /// The instruction set of `S`; the window is from [`Windows::window`].
+    #[inline(always)]
+    unsafe fn transformed<S: Simd, H: Matrix<N, 4>, const N: usize>(
+        &self,
+        window: &Window<N>,
+        c: usize,
+    ) -> [[S::V; 4]; 4] {
+        let n = self.channels.len() - c;
+        // SAFETY: the caller's promises; pixels inside the frame have all channels.
+        unsafe {
+            let mut x = [[S::zero(); N]; N];
+            for j in 0..N {
+                for i in 0..N {
+                    if window.whole || window.pixels[j][i] != OUTSIDE {
+                        x[j][i] = self.source.load::<S>(window.pixels[j][i] + c, n);
+                    }
+                }
+            }
+            both::<S, H, N, 4>(&x)
+        }
+    }
 }
 
-/// A window's transform for a vector of channels from `c` on, of which `n` are left.
-///
-/// # Safety
-/// The instruction set of `S`; the window's pixels have as many values.
-#[inline(always)]
-unsafe fn transformed<S: Simd, X: Element, H: Matrix<N, 4>, const N: usize>(
-    window: &[[*const X; N]; N],
-    c: usize,
-    n: usize,
-) -> [[S::V; 4]; 4] {
-    // SAFETY: the caller's promises.
-    unsafe {
-        let mut x = [[S::zero(); N]; N];
-        for j in 0..N {
-            for i in 0..N {
-                x[j][i] = load::<S, X>(window[j][i].add(c), n);
-            }
-        }
-        both::<S, H, N, 4>(&x)
+/// Stands for a pixel outside of the frame.
+const OUTSIDE: usize = usize::MAX;
+
+/// Where the pixels of a window begin, at their first channel to be taken.
+struct Window<const N: usize> {
+    pixels: [[usize; N]; N],
+    /// None of them is outside.
+    whole: bool,
+}
+
+impl<const N: usize> Window<N> {
+    fn outside() -> Self {
+        Window { pixels: [[OUTSIDE; N]; N], whole: false }
     }
 }
 
 per_isa! {
-    unsafe fn input<X: Element>(windows: &mut Windows<'_, X>) = input_generic;
+    unsafe fn input<X: Source>(windows: &mut Windows<'_, X>) = input_generic;
 }
 
 /// # Safety
 /// The instruction set of `S`.
 #[inline(always)]
-unsafe fn input_generic<S: Simd, X: Element>(windows: &mut Windows<'_, X>) {
+unsafe fn input_generic<S: Simd, X: Source>(windows: &mut Windows<'_, X>) {
     // SAFETY: the caller's promise.
     unsafe { windows.spread::<S, Input, 4>() }
 }
 
 per_isa! {
-    unsafe fn errors<X: Element>(windows: &mut Windows<'_, X>) = errors_generic;
+    unsafe fn errors<X: Source>(windows: &mut Windows<'_, X>) = errors_generic;
 }
 
 /// # Safety
 /// The instruction set of `S`.
 #[inline(always)]
-unsafe fn errors_generic<S: Simd, X: Element>(windows: &mut Windows<'_, X>) {
+unsafe fn errors_generic<S: Simd, X: Source>(windows: &mut Windows<'_, X>) {
     // SAFETY: the caller's promise.
     unsafe { windows.spread::<S, Errors, SIDE>() }
 }

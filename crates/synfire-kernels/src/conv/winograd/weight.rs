@@ -9,6 +9,7 @@ use crate::aligned::Aligned;
 use crate::bf16::{Element, Precision};
 use crate::isa::Isa;
 use crate::simd::sizes;
+use crate::source::Source;
 
 use super::super::gather::{Layout, SLACK};
 use super::super::panels::{Cut, Form, Order};
@@ -22,13 +23,13 @@ const ROUND: usize = 1 << 21;
 
 /// As [`super::super::weight::weight_grad`].
 #[expect(clippy::too_many_arguments, reason = "the slices of the formula, each by its name")]
-pub(in super::super) fn weight_grad<X: Element, G: Element>(
+pub(in super::super) fn weight_grad<X: Source, G: Element>(
     isa: Isa,
     precision: Precision,
     layout: Layout,
     order: Order,
     channels: usize,
-    source: &[X],
+    source: X,
     grad_output: &[G],
     grad_weight: &mut [f32],
 ) {
@@ -43,7 +44,6 @@ pub(in super::super) fn weight_grad<X: Element, G: Element>(
     let chunks = (ROUND / (of_inputs + of_errors)).clamp(1, rows.div_ceil(PIXELS));
     let mut inputs = Aligned::zeroed(chunks * of_inputs + SLACK);
     let mut errors = Aligned::zeroed(chunks * of_errors);
-    let (no_input, no_error) = (vec![X::default(); layout.group_channels], vec![G::default(); cut.width()]);
     let bases: Vec<usize> = (0..PIXELS).map(|i| i * row).collect();
     let sums_of_place = |width: usize| layout.group_channels * width;
     let mut sums = Aligned::zeroed(order.groups * PLACES * sums_of_place(cut.width()));
@@ -67,7 +67,6 @@ pub(in super::super) fn weight_grad<X: Element, G: Element>(
                         size: layout.source,
                         pixel: layout.channels,
                         channels: group * of_channels..(group + 1) * of_channels,
-                        zeros: &no_input,
                         tiles,
                         range: range(chunk),
                         before: layout.before,
@@ -90,7 +89,6 @@ pub(in super::super) fn weight_grad<X: Element, G: Element>(
                             size: layout.out,
                             pixel: order.groups * channels,
                             channels: first..first + panel.channels,
-                            zeros: &no_error,
                             tiles,
                             range: range(chunk),
                             before: [0, 0],
