@@ -1,45 +1,63 @@
-//! The allocator of the command.
+//! The allocator of the command: glibc's, told to keep what it has.
 //!
-//! A training step allocates and frees the same large tensors over and over. The system's allocator gives each back
-//! to the kernel and pays for zeroed pages when it comes again, a fifth of the time of a step. jemalloc keeps them and
-//! puts what lies side by side together again, so that the next large tensor fits.
+//! A training step allocates and frees the same large tensors over and over. By default each is mapped and given back,
+//! and a fifth of a step goes into pages that the kernel clears. Kept in the heap, where free neighbours are joined and
+//! the best fit is taken, they leave the process with little more memory than the tensors that live at one time.
 
-use std::alloc::{GlobalAlloc, Layout};
-use std::ffi::c_char;
-use tikv_jemallocator::Jemalloc;
+use std::alloc::{GlobalAlloc, Layout, System};
 
 #[global_allocator]
-static ALLOCATOR: Kept = Kept;
+static ALLOCATOR: Large = Large;
 
-/// jemalloc, but that zeros are written by us: it would give the pages of a block back to the system, block by block,
-/// and take cleared ones.
-struct Kept;
+/// Keeps large blocks in the heap and the heap's memory with the process. Other threads allocate in the same heap, so
+/// that what one frees serves any other.
+pub(crate) fn keep() {
+    // SAFETY: settings of the allocator, made before there is a second thread. One that it does not know changes nothing.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_MAX, 0);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
 
-// SAFETY: the blocks are jemalloc's; `alloc_zeroed` is the trait's own, which fills one of them.
-unsafe impl GlobalAlloc for Kept {
+/// Blocks of at least this many bytes are asked to have large pages, of 2 MiB: a few per cent of a step.
+const LARGE: usize = 4 << 20;
+const PAGE: usize = 4096;
+
+/// The system's allocator, with large pages for large blocks.
+struct Large;
+
+impl Large {
+    fn advise(block: *mut u8, size: usize) {
+        if block.is_null() || size < LARGE {
+            return;
+        }
+        let before = block.align_offset(PAGE);
+        // SAFETY: the pages lie in the block; the advice changes no byte, and that it is not heeded does no harm.
+        unsafe {
+            libc::madvise(block.add(before).cast(), (size - before) / PAGE * PAGE, libc::MADV_HUGEPAGE);
+        }
+    }
+}
+
+// SAFETY: the blocks are the system's; `alloc_zeroed` is the trait's own, which fills one of them.
+unsafe impl GlobalAlloc for Large {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promises.
-        unsafe { Jemalloc.alloc(layout) }
+        let block = unsafe { System.alloc(layout) };
+        Self::advise(block, layout.size());
+        block
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the caller's promises.
-        unsafe { Jemalloc.dealloc(block, layout) }
+        unsafe { System.dealloc(block, layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: the caller's promises.
-        unsafe { Jemalloc.realloc(block, layout, size) }
+        let block = unsafe { System.realloc(block, layout, size) };
+        Self::advise(block, size);
+        block
     }
 }
-
-/// jemalloc's settings: freed memory is kept, all threads share one arena, so that it serves any of them, a freed block
-/// serves smaller ones however small, and pages
-/// are large where the system has such.
-// SAFETY: jemalloc looks for a pointer to a C string under this name, and nothing else has it.
-#[unsafe(export_name = "_rjem_malloc_conf")]
-static SETTINGS: Option<&'static c_char> = Some({
-    let settings = c"dirty_decay_ms:-1,muzzy_decay_ms:-1,narenas:1,oversize_threshold:0,lg_extent_max_active_fit:14,thp:always";
-    // SAFETY: the string is not empty, so that there is a first character.
-    unsafe { &*settings.as_ptr() }
-});

@@ -1,6 +1,6 @@
 //! The command `synfire`.
 
-#[cfg(not(target_env = "msvc"))]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod allocator;
 mod commands;
 mod console;
@@ -56,6 +56,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    allocator::keep();
     let arguments = Arguments::parse();
     let trains = matches!(arguments.command, Command::Train(_));
     let console = Console::new(arguments.json, arguments.quiet, trains);
