@@ -75,3 +75,21 @@ fn what_makes_no_case_is_refused() {
     sandbox.fails(&["bench", "--net", "nmnist", "--precision", "half"], 2, &["half", "auto"]);
     sandbox.fails(&["bench", "--checkpoint", "nowhere"], 1, &["nowhere"]);
 }
+
+/// The figure that `synfire net describe` tells before training, against what the process took.
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn memory_is_what_was_predicted() {
+    let sandbox = Sandbox::new();
+    for case in [["nmnist", "16", "4", "bf16"], ["cifar10", "8", "4", "f32"], ["nmnist", "8", "8", "auto"]] {
+        let [net, batch, steps, precision] = case;
+        let sizes = [net, "-b", batch, "-T", steps, "--precision", precision, "--threads", "2", "--json"];
+        let last = |out: &str| json_lines(out).pop().unwrap();
+        let predicted = last(&sandbox.ok(&[&["net", "describe"], &sizes[..]].concat()));
+        let measured = last(&sandbox.ok(&[&["bench", "--seconds", "0", "--net"], &sizes[..]].concat()));
+        let [predicted, measured] =
+            [&predicted["peak_mib"], &measured["peak_rss_mib"]].map(|mib| mib.as_f64().unwrap());
+        let ratio = predicted / measured;
+        assert!((0.85..=1.15).contains(&ratio), "{case:?}: predicted {predicted:.0} MiB, took {measured:.0}");
+    }
+}

@@ -24,7 +24,7 @@ use crate::rows;
 use crate::source::Source;
 
 use gather::{Elements, Layout};
-use panels::Order;
+use panels::{Cut, Form, Order};
 
 /// The shape of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -126,6 +126,28 @@ impl ConvShape {
             Pass::WeightGrad => (self.layout(), self.out_channels, 0.15),
         };
         density > skipped && winograd::pays(&layout, channels / self.groups)
+    }
+
+    /// Bytes that a pass over a dense input allocates beside what it is given: packed weights, or sums. Each thread has
+    /// some hundred KiB more.
+    pub fn workspace(&self, isa: Isa, pass: Pass) -> usize {
+        let form = if self.winograd(pass, 1.0) { Form::Winograd } else { Form::Plain };
+        let packed = |order: Order, channels: usize| {
+            order.packed_len(form, &Cut::new(isa, channels / self.groups), self.precision)
+        };
+        let values = match pass {
+            Pass::Forward => packed(self.order(), self.out_channels),
+            Pass::InputGrad => packed(self.transposed_order(), self.in_channels),
+            Pass::WeightGrad => {
+                let workspace = match form {
+                    Form::Winograd => winograd::workspace,
+                    Form::Plain => weight::workspace,
+                };
+                let channels = self.out_channels / self.groups;
+                workspace(isa, self.precision, self.layout(), self.order(), channels)
+            }
+        };
+        values * size_of::<f32>()
     }
 
     fn check(&self, input: usize, weight: usize, output: usize) {

@@ -96,8 +96,8 @@ pub trait Simd: Copy {
         // SAFETY: the caller's promises.
         unsafe {
             let mut x = [0.0; MOST_LANES];
-            for lane in 0..Self::LANES {
-                x[lane] = from.add(lane).read().widen();
+            for (lane, x) in x[..Self::LANES].iter_mut().enumerate() {
+                *x = from.add(lane).read().widen();
             }
             Self::load(x.as_ptr())
         }
@@ -110,8 +110,8 @@ pub trait Simd: Copy {
         unsafe {
             let mut x = [0.0; MOST_LANES];
             Self::store(x.as_mut_ptr(), v);
-            for lane in 0..Self::LANES {
-                to.add(lane).write(bf16::narrow(x[lane]));
+            for (lane, x) in x[..Self::LANES].iter().enumerate() {
+                to.add(lane).write(bf16::narrow(*x));
             }
         }
     }
@@ -120,8 +120,8 @@ pub trait Simd: Copy {
     #[inline(always)]
     unsafe fn spikes(bits: u16) -> Self::V {
         let mut x = [0.0; MOST_LANES];
-        for lane in 0..Self::LANES {
-            x[lane] = f32::from((bits >> lane) & 1);
+        for (lane, x) in x[..Self::LANES].iter_mut().enumerate() {
+            *x = f32::from((bits >> lane) & 1);
         }
         // SAFETY: the caller's promise; a vector has no more lanes than `x` has values.
         unsafe { Self::load(x.as_ptr()) }
@@ -135,8 +135,8 @@ pub trait Simd: Copy {
             let (mut x, mut y) = ([0.0; MOST_LANES], [0.0; MOST_LANES]);
             Self::store(x.as_mut_ptr(), first);
             Self::store(y.as_mut_ptr(), second);
-            for lane in 0..Self::LANES {
-                x[lane] = f32::pair(x[lane], y[lane]);
+            for (x, y) in x.iter_mut().zip(y) {
+                *x = f32::pair(*x, y);
             }
             Self::load(x.as_ptr())
         }

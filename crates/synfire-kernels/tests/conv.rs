@@ -67,7 +67,7 @@ fn check_input(shape: ConvShape, input: &[f32]) {
     let [exact_input, exact_weight, exact_grad] = [input, &weight, &grad].map(operands);
 
     let share = input.density(Isa::PORTABLE);
-    let [wide_input, wide_weight, wide_grad] = [input, &weight, &grad].map(|values| wide(values));
+    let [wide_input, wide_weight, wide_grad] = [input, &weight, &grad].map(wide);
     let plain = if shape.winograd(Pass::Forward, share) {
         Sums::from(reference::winograd::conv2d(&shape, &wide_input, &wide_weight))
     } else {

@@ -9,7 +9,7 @@ use crate::loss::{Loss, mean_over_time};
 use crate::net::{Input, Net, Pass, Plan, Record, Recorded};
 use crate::ops::{self, Lif, LifShape};
 use crate::optim::{Optimizer, OptimizerKind};
-use crate::train::{MOST_STEPS, Step, check_held, check_training};
+use crate::train::{MOST_STEPS, Step, Training, check_held, check_training};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -252,7 +252,15 @@ impl Config {
         let plan = Plan::new(&spec, self.shape, self.classes, true).map_err(|e| e.to_string())?;
         let state = with_prefix(file, "param.");
         check_held(&plan, &state)?;
-        check_training(&plan, OptimizerKind::AdamW, batch, self.time_steps).map_err(|e| e.to_string())?;
+        let training = Training {
+            optimizer: OptimizerKind::AdamW,
+            batch,
+            steps: self.time_steps,
+            precision: crate::ops::Precision::F32,
+            // At least.
+            still: true,
+        };
+        check_training(&plan, &training).map_err(|e| e.to_string())?;
         let mut net = Net::new(plan, self.neuron.lif()?, 0, device);
         if let Some(norm) = &self.norm {
             net.norm = norm.parse()?;

@@ -2,9 +2,11 @@
 
 use super::Error;
 use crate::console::Console;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, value_parser};
 use std::process::ExitCode;
 use synfire::net::{NAMED, Plan, named};
+use synfire::optim::OptimizerKind;
+use synfire::train::{MOST_STEPS, Memory, PrecisionChoice};
 
 /// Networks: names, layers, sizes.
 #[derive(Args)]
@@ -28,7 +30,7 @@ A layer string is layers joined by -, such as 32C3-MP2-64C3-AP2-LI10:
 enum NetCommand {
     /// The named networks and their layer strings.
     List,
-    /// Layers, shapes, parameters and multiply-accumulates of a network.
+    /// Layers, shapes, parameters and multiply-accumulates of a network, and the memory that training it takes.
     #[command(after_help = LAYERS)]
     Describe {
         /// Name or layer string.
@@ -43,7 +45,28 @@ enum NetCommand {
         /// Leave the ReLU before the neurons out.
         #[arg(long)]
         no_relu: bool,
+        #[command(flatten)]
+        training: Training,
     },
+}
+
+/// What training would take: told with a batch size and a number of time steps.
+#[derive(Args)]
+#[command(next_help_heading = "Memory of training")]
+struct Training {
+    /// Samples per batch: tells how much memory training with AdamW takes at its peak.
+    #[arg(short, long, value_name = "B", value_parser = value_parser!(u32).range(1..))]
+    batch_size: Option<u32>,
+    /// Time steps [default: 16].
+    #[arg(short = 'T', long, value_name = "T", requires = "batch_size",
+          value_parser = value_parser!(u32).range(1..=MOST_STEPS as i64))]
+    time_steps: Option<u32>,
+    /// What convolutions multiply: f32, bf16, or auto (bf16 where the processor has instructions for it).
+    #[arg(long, value_name = "PRECISION", requires = "batch_size", default_value_t)]
+    precision: PrecisionChoice,
+    /// Inputs are frames, one for each time step [default: where they have two channels, else still images].
+    #[arg(long, requires = "batch_size")]
+    frames: bool,
 }
 
 impl Net {
@@ -59,9 +82,12 @@ impl Net {
                     console.json(&line);
                 }
             }
-            NetCommand::Describe { net, input, classes, no_relu } => {
+            NetCommand::Describe { net, input, classes, no_relu, training } => {
                 let plan = plan_of(&net, input.as_deref(), classes, !no_relu)?;
                 describe(&plan, console);
+                if let Some(batch) = training.batch_size {
+                    tell_memory(&plan, batch as usize, &training, console);
+                }
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -116,4 +142,38 @@ fn describe(plan: &Plan, console: &Console) {
     let (parameters, macs) = (plan.parameters(), plan.macs());
     console.say(row(["", "total", "", "", &parameters.to_string(), &macs.to_string()]));
     console.json(&serde_json::json!({ "layer": "total", "parameters": parameters, "macs": macs }));
+}
+
+fn tell_memory(plan: &Plan, batch: usize, training: &Training, console: &Console) {
+    let case = synfire::train::Training {
+        optimizer: OptimizerKind::AdamW,
+        batch,
+        steps: training.time_steps.unwrap_or(16) as usize,
+        precision: training.precision.here(),
+        still: !training.frames && plan.input[0] != 2,
+    };
+    let memory = Memory::of_training(plan, &case);
+    let mib = |bytes: u128| bytes as f64 / f64::from(1 << 20);
+    let kind = if case.still { "still images" } else { "frames" };
+    let (steps, precision) = (case.steps, case.precision);
+    console.say(format!(
+        "memory of training on {kind}, B {batch}, T {steps}, {precision}, in MiB, at its peak:"
+    ));
+    let parts = [
+        ("weights and AdamW's moments", memory.weights),
+        ("gradients", memory.gradients),
+        ("activations and errors", memory.activations),
+        ("packed weights or sums of a convolution", memory.workspace),
+        ("program and gaps, about", memory.rest),
+        ("total, about", memory.total()),
+    ];
+    for (part, bytes) in parts {
+        console.say(format!("  {part:<41}{:>9.1}", mib(bytes)));
+    }
+    console.json(&serde_json::json!({
+        "memory": "training", "batch_size": batch, "time_steps": steps, "precision": precision.name(),
+        "still": case.still, "weights_mib": mib(memory.weights), "gradients_mib": mib(memory.gradients),
+        "activations_mib": mib(memory.activations), "workspace_mib": mib(memory.workspace),
+        "rest_mib": mib(memory.rest), "peak_mib": mib(memory.total()),
+    }));
 }

@@ -99,6 +99,11 @@ impl Order {
         if self.turned { self.taps - 1 - tap } else { tap }
     }
 
+    /// Elements of packed weights.
+    pub(super) fn packed_len(&self, form: Form, cut: &Cut, precision: Precision) -> usize {
+        self.groups * cut.width() * form.places(self.taps) * self.channel_elements(precision)
+    }
+
     /// Packs weights: `[groups][panels][places][elements][width]`, with zeros in the lanes left over.
     pub(super) fn pack(
         &self,
@@ -110,7 +115,7 @@ impl Order {
     ) -> Aligned {
         let (places, elements) = (form.places(self.taps), self.channel_elements(precision));
         let depth = places * elements;
-        let mut packed = Aligned::zeroed(self.groups * cut.width() * depth);
+        let mut packed = Aligned::zeroed(self.packed_len(form, cut, precision));
         let groups =
             packed.as_mut_slice().par_chunks_mut(cut.width() * depth).zip(weight.par_chunks(self.group));
         groups.for_each(|(packed, weight)| {
@@ -121,9 +126,9 @@ impl Order {
                 for from in (0..panel.channels).step_by(BLOCK) {
                     let block = BLOCK.min(panel.channels - from);
                     let mut spread = |c: usize, to: &mut [Lane]| {
-                        for n in 0..block {
-                            let at = (panel.first + from + n) * self.outer + c * self.inner;
-                            for (tap, w) in weight[at..][..self.taps].iter().enumerate() {
+                        let first = (panel.first + from) * self.outer + c * self.inner;
+                        for (n, weight) in weight[first..].chunks(self.outer).take(block).enumerate() {
+                            for (tap, w) in weight[..self.taps].iter().enumerate() {
                                 taps[self.tap(tap)][n] = *w;
                             }
                         }

@@ -38,15 +38,10 @@ pub(super) fn weight_grad<X: Source, G: Element>(
     grad_output: &[G],
     grad_weight: &mut [f32],
 ) {
-    let elements = match precision {
-        Precision::F32 => Elements::Values,
-        Precision::Bf16 => Elements::FramePairs,
-    };
-    let gather = Gather::new(Layout { elements, ..layout });
+    let gather = gather(precision, layout);
     let cut = Cut::new(isa, channels);
     let (panels, units) = (order.groups * cut.len(), gather.units());
-    let chunks = (TASKS / panels).clamp(1, units);
-    let size = order.groups * cut.width() * order.depth();
+    let (chunks, size) = sums(&gather, &order, &cut);
     let mut partial = Aligned::zeroed(chunks * size);
 
     // `[chunks][groups][panels]` slices of different lengths.
@@ -125,6 +120,32 @@ pub(super) fn weight_grad<X: Source, G: Element>(
         });
     }
     order.unpack(isa, Form::Plain, &cut, sums, grad_weight);
+}
+
+fn gather(precision: Precision, layout: Layout) -> Gather {
+    let elements = match precision {
+        Precision::F32 => Elements::Values,
+        Precision::Bf16 => Elements::FramePairs,
+    };
+    Gather::new(Layout { elements, ..layout })
+}
+
+/// Chunks of units, and the sums of each.
+fn sums(gather: &Gather, order: &Order, cut: &Cut) -> (usize, usize) {
+    let panels = order.groups * cut.len();
+    ((TASKS / panels).clamp(1, gather.units()), order.groups * cut.width() * order.depth())
+}
+
+/// Values of the memory that is shared by all threads.
+pub(super) fn workspace(
+    isa: Isa,
+    precision: Precision,
+    layout: Layout,
+    order: Order,
+    channels: usize,
+) -> usize {
+    let (chunks, size) = sums(&gather(precision, layout), &order, &Cut::new(isa, channels));
+    chunks * size
 }
 
 per_isa! {

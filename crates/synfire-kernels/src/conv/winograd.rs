@@ -27,7 +27,7 @@ use super::gather::Layout;
 use super::panels::Lane;
 
 pub(super) use product::product;
-pub(super) use weight::weight_grad;
+pub(super) use weight::{weight_grad, workspace};
 
 /// Products of a tile.
 pub(super) const PLACES: usize = 16;

@@ -18,7 +18,7 @@ pub use config::{MOST_STEPS, TrainConfig};
 pub use error::{ConfigError, TrainError};
 pub(crate) use evaluate::{EVALUATION, input};
 pub use evaluate::{Evaluation, evaluate};
-pub use memory::check_inference;
+pub use memory::{Memory, Training, check_inference};
 pub(crate) use memory::{check_held, check_training};
 pub use observer::{BatchReport, Observer, Outcome};
 pub use precision::PrecisionChoice;

@@ -4,10 +4,11 @@ use super::checkpoint::{Best, Checkpoint, Position};
 use super::config::TrainConfig;
 use super::error::TrainError;
 use super::evaluate::{Evaluation, answers, evaluate, input};
-use super::memory::check_training;
+use super::memory::{Training, check_training};
 use super::observer::{BatchReport, Observer, Outcome};
 use super::run::{EpochRecord, RunFolder, Summary};
 use super::step::Step;
+use crate::encode::Encoding;
 use crate::file::FileError;
 use crate::loss::mean_over_time;
 use crate::net::{Net, NonFinite, Pass, Plan};
@@ -15,7 +16,7 @@ use crate::optim::{self, Optimizer};
 use burn::tensor::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use synfire_data::{Batch, DataSet, Loader, Locations, Split, random};
+use synfire_data::{Batch, DataSet, Kind, Loader, Locations, Split, random};
 
 /// How often within an epoch a checkpoint is written.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(300);
@@ -416,8 +417,14 @@ fn out_of_order(rate: f64) -> Option<&'static str> {
 /// The network of `config`, sized for `data`; an error if it cannot be trained in this machine's memory.
 fn plan(config: &TrainConfig, data: &DataSet) -> Result<Plan, TrainError> {
     let plan = config.plan(data.shape, data.classes)?;
-    let batch = config.batch_size.min(data.train.len());
-    check_training(&plan, config.optimizer, batch, config.time_steps)?;
+    let training = Training {
+        optimizer: config.optimizer,
+        batch: config.batch_size.min(data.train.len()),
+        steps: config.time_steps,
+        precision: config.precision.here(),
+        still: data.kind == Kind::Still && config.encoding == Encoding::Direct,
+    };
+    check_training(&plan, &training)?;
     Ok(plan)
 }
 

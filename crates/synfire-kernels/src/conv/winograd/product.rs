@@ -50,6 +50,8 @@ pub(in super::super) fn product<X: Source, Y: Element>(
     let row = elements.next_multiple_of(sizes(isa).0);
     let tiles = Tiles::new(&layout);
     let size = (SCRATCH / (PLACES * row) / STEP * STEP).clamp(STEP, MOST);
+    // One run: a tile's elements.
+    let all = 0..elements;
     let bases: Vec<usize> = (0..size).map(|tile| tile * row).collect();
     let output = Disjoint::new(output);
 
@@ -90,7 +92,7 @@ pub(in super::super) fn product<X: Source, Y: Element>(
                     let mut pixels = Pixels {
                         scratch,
                         bases: &bases[..range.len()],
-                        runs: &[0..elements],
+                        runs: std::slice::from_ref(&all),
                         weights,
                         vectors: panel.vectors,
                         bias: Some(bias),

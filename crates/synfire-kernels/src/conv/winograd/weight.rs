@@ -21,6 +21,46 @@ use super::{PLACES, Tiles};
 /// About how many elements the transformed windows and errors of one round have: 8 MiB, a part of the last cache.
 const ROUND: usize = 1 << 21;
 
+struct Sizes {
+    /// Tiles of a row.
+    together: usize,
+    /// Rows in all.
+    rows: usize,
+    /// Elements of a row.
+    row: usize,
+    /// Elements of a chunk of rows: `[PLACES][PIXELS][row]` of inputs.
+    of_inputs: usize,
+    /// And `[panels][PLACES][PIXELS][width]` of errors.
+    of_errors: usize,
+    /// Chunks of a round.
+    chunks: usize,
+}
+
+impl Sizes {
+    fn new(isa: Isa, precision: Precision, layout: &Layout, cut: &Cut) -> Self {
+        let together = if precision == Precision::Bf16 { 2 } else { 1 };
+        let rows = Tiles::new(layout).len().div_ceil(together);
+        let row = layout.group_channels.next_multiple_of(sizes(isa).0);
+        let [of_inputs, of_errors] = [row, cut.width()].map(|row| PLACES * PIXELS * row);
+        let chunks = (ROUND / (of_inputs + of_errors)).clamp(1, rows.div_ceil(PIXELS));
+        Sizes { together, rows, row, of_inputs, of_errors, chunks }
+    }
+}
+
+/// Values of the memory that is shared by all threads.
+pub(in super::super) fn workspace(
+    isa: Isa,
+    precision: Precision,
+    layout: Layout,
+    order: Order,
+    channels: usize,
+) -> usize {
+    let cut = Cut::new(isa, channels);
+    let sizes = Sizes::new(isa, precision, &layout, &cut);
+    let sums = order.groups * PLACES * layout.group_channels * cut.width();
+    sizes.chunks * (sizes.of_inputs + sizes.of_errors) + sums
+}
+
 /// As [`super::super::weight::weight_grad`].
 #[expect(clippy::too_many_arguments, reason = "the slices of the formula, each by its name")]
 pub(in super::super) fn weight_grad<X: Source, G: Element>(
@@ -35,15 +75,12 @@ pub(in super::super) fn weight_grad<X: Source, G: Element>(
 ) {
     let cut = Cut::new(isa, channels);
     let tiles = Tiles::new(&layout);
-    // Tiles of a row, rows in all, and elements of a row.
-    let together = if precision == Precision::Bf16 { 2 } else { 1 };
-    let rows = tiles.len().div_ceil(together);
-    let row = layout.group_channels.next_multiple_of(sizes(isa).0);
-    // A round is some chunks of rows, each [PLACES][PIXELS][row] of inputs and [panels][PLACES][PIXELS][width] of errors.
-    let [of_inputs, of_errors] = [row, cut.width()].map(|row| PLACES * PIXELS * row);
-    let chunks = (ROUND / (of_inputs + of_errors)).clamp(1, rows.div_ceil(PIXELS));
+    let Sizes { together, rows, row, of_inputs, of_errors, chunks } =
+        Sizes::new(isa, precision, &layout, &cut);
     let mut inputs = Aligned::zeroed(chunks * of_inputs + SLACK);
     let mut errors = Aligned::zeroed(chunks * of_errors);
+    // One run: a row's channels.
+    let all = 0..layout.group_channels;
     let bases: Vec<usize> = (0..PIXELS).map(|i| i * row).collect();
     let sums_of_place = |width: usize| layout.group_channels * width;
     let mut sums = Aligned::zeroed(order.groups * PLACES * sums_of_place(cut.width()));
@@ -113,7 +150,7 @@ pub(in super::super) fn weight_grad<X: Source, G: Element>(
                         let mut weights = Weights {
                             scratch: &inputs[chunk * of_inputs + place * PIXELS * row..],
                             bases: &bases[..rows_of(chunk)],
-                            runs: &[0..of_channels],
+                            runs: std::slice::from_ref(&all),
                             grads: &errors[at + place * PIXELS * panel.width..],
                             vectors: panel.vectors,
                             sums,
