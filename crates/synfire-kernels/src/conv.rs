@@ -23,7 +23,7 @@ use crate::isa::{Isa, multiversion};
 use crate::rows;
 use crate::source::Source;
 
-use gather::{Elements, Layout};
+use gather::{Elements, Gather, Layout};
 use panels::{Cut, Form, Order};
 
 /// The shape of a convolution.
@@ -128,6 +128,28 @@ impl ConvShape {
         density > skipped && winograd::pays(&layout, channels / self.groups)
     }
 
+    /// How a pass is computed over an input of which a share of `density` is not 0, as [`ConvShape::winograd`] counts it.
+    /// Zeros are skipped or not by parts of the input; this is what is done where they are spread evenly.
+    pub fn way(&self, pass: Pass, density: f64) -> Way {
+        let sparse = match pass {
+            Pass::Forward => {
+                let elements = Elements::for_sums_over_channels(self.precision);
+                skip::pays_for_pixels(
+                    density,
+                    &Gather::new(Layout { elements, ..self.layout() }),
+                    self.kernel,
+                )
+            }
+            Pass::InputGrad => density <= FIRED,
+            Pass::WeightGrad => skip::pays_for_weights(density),
+        };
+        match self.winograd(pass, density) {
+            true => Way::Winograd,
+            false if sparse => Way::Sparse,
+            false => Way::Dense,
+        }
+    }
+
     /// Bytes that a pass over a dense input allocates beside what it is given: packed weights, or sums. Each thread has
     /// some hundred KiB more.
     pub fn workspace(&self, isa: Isa, pass: Pass) -> usize {
@@ -214,6 +236,28 @@ impl ConvShape {
             channels: self.out_channels / self.groups,
             turned: true,
             ..order
+        }
+    }
+}
+
+/// How a pass of a convolution is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// All products.
+    Dense,
+    /// All products, fewer of them: see [`ConvShape::winograd`].
+    Winograd,
+    /// Products of what is not 0, or for what fired.
+    Sparse,
+}
+
+impl Way {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Way::Dense => "dense",
+            Way::Winograd => "winograd",
+            Way::Sparse => "sparse",
         }
     }
 }

@@ -2,7 +2,8 @@
 //! backward, over plain slices.
 //!
 //! # Layout
-//! Activations are `f32`, or `bf16` in memory ([`bf16::Element`]), and channels-last: a *frame* is
+//! Activations are `f32`, or `bf16` in memory ([`bf16::Element`]), or spikes as bits for convolutions
+//! ([`source::Bits`]), and channels-last: a *frame* is
 //! `[height, width, channels]`, and a batch of `T` time steps of `B` samples is
 //! `[T·B, height, width, channels]`, time-major. Weights are in PyTorch's order,
 //! `[out, in / groups, kernel height, kernel width]` for a convolution and `[out, in]` for a linear layer.

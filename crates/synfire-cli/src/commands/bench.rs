@@ -19,8 +19,9 @@ use synfire::train::PrecisionChoice;
 /// Each case repeats training steps (forward, loss, backward, AdamW with a learning rate of 0, so that the weights stay)
 /// and inference on one batch. It is random without --checkpoint: event frames with 5 % of their values 1 where the input
 /// has two channels, uniform still images otherwise. With --checkpoint it is from the test set that the run was tested on.
-/// Printed are the median samples per second, the slowest and fastest step, the peak memory of the process, and the
-/// density of each convolution's input: the share of its values that are not 0.
+/// Printed are the median samples per second, the slowest and fastest step, the peak memory of the process, and for each
+/// convolution how much of its input is not 0, and how its forward pass, the gradient of its input and that of its weights
+/// are computed therefore: dense, by Winograd's algorithm, or sparse, with zeros skipped.
 ///
 /// Without --net and --checkpoint, the three networks of the paper's released code are measured, each in a process of its
 /// own.

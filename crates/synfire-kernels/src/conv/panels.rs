@@ -88,7 +88,8 @@ impl Order {
         self.taps * self.channel_elements(precision)
     }
 
-    fn channel_elements(&self, precision: Precision) -> usize {
+    /// Elements of a group's channels.
+    pub(super) fn channel_elements(&self, precision: Precision) -> usize {
         match precision {
             Precision::F32 => self.channels,
             Precision::Bf16 => self.channels.div_ceil(2),

@@ -20,7 +20,6 @@ mod weight;
 
 use std::ops::Range;
 
-use crate::bf16::Precision;
 use crate::isa::multiversion;
 
 use super::gather::Layout;
@@ -83,14 +82,6 @@ impl Tiles {
             let (row, x) = (i / across, SIDE * (i % across));
             Place { frame: row / down, y: SIDE * (row % down), x }
         })
-    }
-}
-
-/// Elements that hold the operands of some channels, and lanes left over, where they are summed over channels.
-fn elements(precision: Precision, channels: usize) -> usize {
-    match precision {
-        Precision::F32 => channels,
-        Precision::Bf16 => channels.div_ceil(2),
     }
 }
 

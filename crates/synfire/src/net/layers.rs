@@ -3,9 +3,7 @@
 use super::parameter::{Buffer, Parameter};
 use super::pass::{Flow, Norm, Pass};
 use super::spec::Readout;
-use crate::ops::{
-    self, BlockConfig, BlockShape, ConvConfig, ConvShape, NormConfig, NormShape, Pool, Precision, Stats,
-};
+use crate::ops::{self, BlockConfig, BlockShape, ConvConfig, ConvShape, NormConfig, NormShape, Pool, Stats};
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use rand_chacha::ChaCha8Rng;
 
@@ -66,7 +64,9 @@ impl ConvNorm {
         }
     }
 
-    fn shape(&self, [frames, height, width, in_channels]: [usize; 4], precision: Precision) -> ConvShape {
+    /// The convolution of `flow`.
+    pub(crate) fn shape(&self, flow: &Flow<4>, pass: &Pass) -> ConvShape {
+        let [frames, height, width, in_channels] = flow.sizes();
         let [out_channels, _, kh, kw] = self.weight.shape[..] else {
             unreachable!("a convolution's weight is 4-d")
         };
@@ -80,13 +80,12 @@ impl ConvNorm {
             stride: [self.stride; 2],
             padding: [kh / 2, kw / 2],
             groups: 1,
-            precision,
+            precision: pass.precision,
         }
     }
 
     fn convolution(&self, flow: &Flow<4>, pass: &Pass) -> Tensor<4> {
-        let shape = self.shape(flow.sizes(), pass.precision);
-        let config = ConvConfig { shape, spikes: flow.spikes };
+        let config = ConvConfig { shape: self.shape(flow, pass), spikes: flow.spikes };
         ops::conv2d(flow.values.clone(), self.weight.value(), self.bias.value(), config)
     }
 
@@ -211,10 +210,10 @@ impl Residual {
     }
 
     pub(crate) fn forward(&mut self, flow: &Flow<4>, pass: &mut Pass, module: usize) -> Flow<4> {
-        pass.note_density(format!("layers.{module}.conv1"), flow);
+        pass.note_density(format!("layers.{module}.conv1"), flow, &self.first.shape(flow, pass));
         let current = self.first.forward(flow, pass);
         let spikes = pass.neurons(current, &format!("{module}.1"));
-        pass.note_density(format!("layers.{module}.conv2"), &spikes);
+        pass.note_density(format!("layers.{module}.conv2"), &spikes, &self.second.shape(&spikes, pass));
         let mut branch = pass.linear_only(|pass| self.second.forward(&spikes, pass));
         let mut straight = match &mut self.shortcut {
             Some(shortcut) => pass.linear_only(|pass| shortcut.forward(flow, pass)),

@@ -1,12 +1,13 @@
 //! What one forward pass knows and notes down.
 
 use super::NonFinite;
-use crate::ops::{self, Lif, LifShape, Precision};
+use crate::ops::{self, ConvShape, Lif, LifShape, Precision};
 use burn::tensor::{FloatDType, Tensor, TensorData, f16};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::fmt;
 use std::str::FromStr;
+use synfire_kernels::conv::{self, Way};
 
 /// Values on their way through the network: `[T·B, …]`, or `[B, …]` where they are the same at every step.
 #[derive(Debug, Clone)]
@@ -151,6 +152,12 @@ pub struct Density {
     pub module: String,
     /// Share of the values that are not 0.
     pub share: f64,
+    /// How the forward pass is computed with it.
+    pub forward: Way,
+    /// How the gradient of the input is; nobody asks for that of the network's input.
+    pub input_gradient: Option<Way>,
+    /// How the gradient of the weights is.
+    pub weight_gradient: Way,
 }
 
 /// One forward pass: its settings, its random numbers and what it notes down.
@@ -243,7 +250,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Notes down how dense the input of the convolution called `module` is, if densities are wanted.
-    pub(crate) fn note_density(&mut self, module: String, input: &Flow<4>) {
+    pub(crate) fn note_density(&mut self, module: String, input: &Flow<4>, shape: &ConvShape) {
         if self.record == Record::Densities {
             let data = input.values.clone().inner().into_data();
             let present = match data.as_slice::<f16>() {
@@ -252,7 +259,16 @@ impl<'a> Pass<'a> {
                 Err(_) => data.iter::<f32>().filter(|&value| value != 0.0).count(),
             };
             let share = present as f64 / input.sizes().iter().product::<usize>().max(1) as f64;
-            self.densities.push(Density { module, share });
+            // Where silence is heard too, all errors are wanted.
+            let wanted = if input.spikes { share } else { 1.0 };
+            let way = |pass, density| shape.way(pass, density);
+            self.densities.push(Density {
+                module,
+                share,
+                forward: way(conv::Pass::Forward, share),
+                input_gradient: (!self.densities.is_empty()).then(|| way(conv::Pass::InputGrad, wanted)),
+                weight_gradient: way(conv::Pass::WeightGrad, share),
+            });
         }
     }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use synfire::net::Density;
 use synfire::speed::{Profile, Speed};
+use synfire_kernels::conv::Way;
 use synfire_kernels::isa::Isa;
 use synfire_kernels::peak;
 
@@ -30,11 +31,23 @@ pub(super) fn print(
         speed.train.steps(),
         memory.map_or(String::new(), |memory| format!(", peak memory {memory:.0} MiB")),
     ));
-    let shares: Vec<String> =
-        densities.iter().map(|one| format!("{} {}", one.module, percent(one.share))).collect();
-    console.say(format!("  density of the input  {}", shares.join("  ")));
-    let densities: Vec<Value> =
-        densities.iter().map(|one| json!({ "module": one.module, "share": one.share })).collect();
+    console.say(format!(
+        "  {:<18} {:>7}  {:<9} {:<9} {:<9}",
+        "input of", "not 0", "forward", "input's", "weights'"
+    ));
+    for one in densities {
+        let [forward, weights] = [one.forward, one.weight_gradient].map(Way::name);
+        let input = one.input_gradient.map_or("–", Way::name);
+        let share = percent(one.share);
+        console.say(format!("  {:<18} {share:>7}  {forward:<9} {input:<9} {weights:<9}", one.module));
+    }
+    let density = |one: &Density| {
+        json!({
+            "module": one.module, "share": one.share, "forward": one.forward.name(),
+            "input_gradient": one.input_gradient.map(Way::name), "weight_gradient": one.weight_gradient.name(),
+        })
+    };
+    let densities: Vec<Value> = densities.iter().map(density).collect();
     let mut line = json!({
         "net": name, "batch_size": batch, "time_steps": steps, "method": net.lif.method.name(),
         "norm": net.norm.to_string(), "loss": case.loss.to_string(), "precision": net.precision.name(),

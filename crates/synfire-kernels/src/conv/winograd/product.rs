@@ -16,7 +16,7 @@ use super::super::gather::Layout;
 use super::super::panels::{Cut, Form, Order};
 use super::super::tile::Pixels;
 use super::transform::{Outputs, Rows, Windows};
-use super::{PLACES, Tiles, elements};
+use super::{PLACES, Tiles};
 
 /// About how many elements the transformed windows of a unit have: 256 KiB, a part of the second cache.
 const SCRATCH: usize = 1 << 16;
@@ -46,7 +46,7 @@ pub(in super::super) fn product<X: Source, Y: Element>(
     let weights = order.pack(isa, Form::Winograd, &cut, precision, weight);
     let bias = padded_bias(&cut, order.groups, bias);
     let nothing = vec![0.0; cut.panel(0).width];
-    let elements = elements(precision, layout.group_channels);
+    let elements = order.channel_elements(precision);
     let row = elements.next_multiple_of(sizes(isa).0);
     let tiles = Tiles::new(&layout);
     let size = (SCRATCH / (PLACES * row) / STEP * STEP).clamp(STEP, MOST);
