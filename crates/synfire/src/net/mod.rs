@@ -149,7 +149,7 @@ impl Net {
             let module = planned.module;
             match (layer, flat.take()) {
                 (Layer::Conv { block, relu }, None) => {
-                    pass.note_density(format!("layers.{module}"), &image, &block.shape(&image, &pass));
+                    pass.note_density(format!("layers.{module}"), &image, &block.shape(&image, pass));
                     let neurons = (module + 2 + usize::from(*relu)).to_string();
                     image = if fused {
                         let pool = match layers.next_if(|(next, _)| matches!(next, Layer::Pool(..))) {
