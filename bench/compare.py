@@ -4,7 +4,7 @@
     cargo build --release
     python bench/compare.py                                     # the three released networks, all forms
     python bench/compare.py --precision f32                     # the same in single precision
-    python bench/compare.py --checkpoint RUN --data-dir DIR     # trained weights on a batch of their test set
+    python bench/compare.py --checkpoint RUN[:BATCH:STEPS] --data-dir DIR    # trained weights on their test set
     python bench/compare.py --growth                            # Synfire alone: time and memory over T, B and threads
     python bench/compare.py --case NET:BATCH:STEPS[:C,H,W] --forms eager --rounds 5 --no-docs
 
@@ -127,10 +127,12 @@ class Case:
 class Trained(Case):
     """A run's weights on a batch of the test set that it was tested on, handed to PyTorch as a file."""
 
-    def __init__(self, args):
-        self.args, self.name = args, args.checkpoint
+    def __init__(self, text, args):
+        run, *sizes = text.rsplit(":", 2)
+        self.args, self.name = args, run
         data = ["--data-dir", args.data_dir] if args.data_dir else []
-        self.for_synfire = ["--checkpoint", args.checkpoint, *data]
+        sizes = ["--batch-size", sizes[0], "--time-steps", sizes[1]] if sizes else []
+        self.for_synfire = ["--checkpoint", run, *data, *sizes]
 
     def check(self, folder):
         file = folder / "step.safetensors"
@@ -154,7 +156,8 @@ def growth(args):
 def main():
     parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
     parser.add_argument("--case", action="append", metavar="NET:BATCH:STEPS[:C,H,W]")
-    parser.add_argument("--checkpoint", metavar="RUN", help="a run of `synfire train`, in place of cases")
+    parser.add_argument("--checkpoint", action="append", metavar="RUN[:BATCH:STEPS]",
+                        help="a run of `synfire train`, in place of cases; sizes as it was trained with by default")
     parser.add_argument("--data-dir", metavar="DIR", help="where the run's data set lies")
     parser.add_argument("--growth", action="store_true")
     parser.add_argument("--precision", choices=["auto", "f32"], default="auto")
@@ -177,7 +180,7 @@ def main():
     if args.growth:
         record["growth"] = growth(args)
     elif args.checkpoint:
-        record["cases"] = [Trained(args).record()]
+        record["cases"] = [Trained(text, args).record() for text in args.checkpoint]
     else:
         record["cases"] = [Case(text, args).record() for text in args.case or CASES]
     record["others_share_of_processor"] = neighbours.share() if neighbours else None

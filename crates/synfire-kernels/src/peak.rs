@@ -1,6 +1,7 @@
 //! What this processor can compute at most: multiplications and additions of registers, without memory to wait for.
 //!
-//! The measure of the convolutions, whose inner loops use the same instruction: no kernel of this crate can be faster.
+//! The measure of the convolutions, whose inner loops use the same instruction: no kernel of this crate multiplies faster.
+//! (Some need fewer multiplications than they are counted with.)
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
