@@ -111,7 +111,13 @@ pub(super) fn weight_grad<X: Source, G: Element>(
         });
     });
 
-    let (sums, others) = partial.as_mut_slice().split_at_mut(size);
+    let sums = add_up(partial.as_mut_slice(), size);
+    order.unpack(isa, Form::Plain, &cut, sums, grad_weight);
+}
+
+/// Adds the sums of all chunks, in order, to those of the first.
+pub(super) fn add_up(partial: &mut [f32], size: usize) -> &[f32] {
+    let (sums, others) = partial.split_at_mut(size);
     if !others.is_empty() {
         sums.par_chunks_mut(SUMS).enumerate().for_each(|(i, sums)| {
             for other in others.chunks_exact(size) {
@@ -119,7 +125,7 @@ pub(super) fn weight_grad<X: Source, G: Element>(
             }
         });
     }
-    order.unpack(isa, Form::Plain, &cut, sums, grad_weight);
+    sums
 }
 
 fn gather(precision: Precision, layout: Layout) -> Gather {

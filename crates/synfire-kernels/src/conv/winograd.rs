@@ -29,7 +29,9 @@ pub(super) use product::product;
 pub(super) use weight::{weight_grad, workspace};
 
 /// Products of a tile.
-pub(super) const PLACES: usize = 16;
+pub(super) const PLACES: usize = LINE * LINE;
+/// Of a line of them.
+const LINE: usize = 4;
 /// Side of a tile of outputs.
 const SIDE: usize = 2;
 /// With fewer channels, what is saved in products is lost in transforms.

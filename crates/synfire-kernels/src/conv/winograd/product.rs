@@ -74,6 +74,7 @@ pub(in super::super) fn product<X: Source, Y: Element>(
                 before: layout.before,
                 rows: Rows::Channels,
                 row,
+                lines: Windows::<X>::ALL,
                 to: scratch,
             }
             .spread_input(isa, precision);

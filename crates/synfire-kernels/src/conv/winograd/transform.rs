@@ -11,7 +11,7 @@ use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
 use crate::source::Source;
 
-use super::{PLACES, Place, SIDE, Tiles};
+use super::{LINE, PLACES, Place, SIDE, Tiles};
 
 /// A matrix of 0 and ±1 that makes `M` values of `N`.
 pub(super) trait Matrix<const N: usize, const M: usize> {
@@ -53,12 +53,19 @@ impl Matrix<4, 2> for Output {
     }
 }
 
-/// `H x Hᵀ`.
+/// Lines `FROM` to `TO` of `H x Hᵀ`; the others are not computed.
 ///
 /// # Safety
 /// The instruction set of `S`.
 #[inline(always)]
-unsafe fn both<S: Simd, H: Matrix<N, M>, const N: usize, const M: usize>(
+unsafe fn both<
+    S: Simd,
+    H: Matrix<N, M>,
+    const N: usize,
+    const M: usize,
+    const FROM: usize,
+    const TO: usize,
+>(
     x: &[[S::V; N]; N],
 ) -> [[S::V; M]; M] {
     // SAFETY: the caller's promise.
@@ -75,7 +82,7 @@ unsafe fn both<S: Simd, H: Matrix<N, M>, const N: usize, const M: usize>(
             }
         }
         let mut product = [[S::zero(); M]; M];
-        for j in 0..M {
+        for j in FROM..TO {
             product[j] = H::times::<S>(rows[j]);
         }
         product
@@ -124,11 +131,16 @@ pub(super) struct Windows<'a, X> {
     pub(super) rows: Rows,
     /// Elements of a row, a multiple of the lanes.
     pub(super) row: usize,
-    /// Written, `[PLACES][capacity][row]`.
+    /// The lines of places that are wanted, all or one: a part of the work for its own memory.
+    pub(super) lines: Range<usize>,
+    /// Written, `[places of the lines][capacity][row]`.
     pub(super) to: &'a mut [f32],
 }
 
 impl<X: Source> Windows<'_, X> {
+    /// All lines.
+    pub(super) const ALL: Range<usize> = 0..LINE;
+
     /// `Bᵀ d B` of windows of 4x4 inputs.
     pub(super) fn spread_input(&mut self, isa: Isa, precision: Precision) {
         // SAFETY: nothing but the instruction set, which `input` sees to.
@@ -168,11 +180,30 @@ impl<X: Source> Windows<'_, X> {
     /// # Safety
     /// The instruction set of `S`.
     #[inline(always)]
-    unsafe fn spread<S: Simd, H: Matrix<N, 4>, const N: usize>(&mut self) {
+    unsafe fn spread_lines<S: Simd, H: Matrix<N, LINE>, const N: usize>(&mut self) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match (self.lines.start, self.lines.end) {
+                (0, LINE) => self.spread::<S, H, N, 0, LINE>(),
+                (0, 1) => self.spread::<S, H, N, 0, 1>(),
+                (1, 2) => self.spread::<S, H, N, 1, 2>(),
+                (2, 3) => self.spread::<S, H, N, 2, 3>(),
+                (3, LINE) => self.spread::<S, H, N, 3, LINE>(),
+                other => unreachable!("lines {other:?} of places"),
+            }
+        }
+    }
+
+    /// # Safety
+    /// The instruction set of `S`.
+    #[inline(always)]
+    unsafe fn spread<S: Simd, H: Matrix<N, LINE>, const N: usize, const FROM: usize, const TO: usize>(
+        &mut self,
+    ) {
         let pairs = S::OPERANDS == Precision::Bf16;
         let together = if pairs && self.rows == Rows::Tiles { 2 } else { 1 };
         let values = self.channels.len();
-        let plane = self.to.len() / PLACES;
+        let plane = self.to.len() / (LINE * (TO - FROM));
         let filled = self.range.len().div_ceil(together) * self.row;
         let needed = if pairs && self.rows == Rows::Channels { values.div_ceil(2) } else { values };
         assert!(self.row >= needed && self.row.is_multiple_of(S::LANES) && filled <= plane);
@@ -187,21 +218,22 @@ impl<X: Source> Windows<'_, X> {
                 // up to vectors.
                 unsafe {
                     let to = to.add(row);
-                    let first = self.transformed::<S, H, N>(&first, c);
+                    let first = self.transformed::<S, H, N, FROM, TO>(&first, c);
                     if pairs && self.rows == Rows::Channels {
-                        for place in 0..PLACES {
+                        for place in 0..LINE * (TO - FROM) {
                             let to = to.add(place * plane).cast::<half::bf16>().add(c);
-                            S::narrow(to, first[place / 4][place % 4]);
+                            S::narrow(to, first[FROM + place / LINE][place % LINE]);
                         }
                     } else if pairs {
-                        let second = self.transformed::<S, H, N>(&second, c);
-                        for place in 0..PLACES {
-                            let pair = S::pair(first[place / 4][place % 4], second[place / 4][place % 4]);
-                            S::store(to.add(place * plane + c), pair);
+                        let second = self.transformed::<S, H, N, FROM, TO>(&second, c);
+                        for place in 0..LINE * (TO - FROM) {
+                            let [first, second] =
+                                [first, second].map(|x| x[FROM + place / LINE][place % LINE]);
+                            S::store(to.add(place * plane + c), S::pair(first, second));
                         }
                     } else {
-                        for place in 0..PLACES {
-                            S::store(to.add(place * plane + c), first[place / 4][place % 4]);
+                        for place in 0..LINE * (TO - FROM) {
+                            S::store(to.add(place * plane + c), first[FROM + place / LINE][place % LINE]);
                         }
                     }
                 }
@@ -214,11 +246,11 @@ impl<X: Source> Windows<'_, X> {
     /// # Safety
     /// The instruction set of `S`; the window is from [`Windows::window`].
     #[inline(always)]
-    unsafe fn transformed<S: Simd, H: Matrix<N, 4>, const N: usize>(
+    unsafe fn transformed<S: Simd, H: Matrix<N, LINE>, const N: usize, const FROM: usize, const TO: usize>(
         &self,
         window: &Window<N>,
         c: usize,
-    ) -> [[S::V; 4]; 4] {
+    ) -> [[S::V; LINE]; LINE] {
         let n = self.channels.len() - c;
         // SAFETY: the caller's promises; pixels inside the frame have all channels.
         unsafe {
@@ -230,7 +262,7 @@ impl<X: Source> Windows<'_, X> {
                     }
                 }
             }
-            both::<S, H, N, 4>(&x)
+            both::<S, H, N, LINE, FROM, TO>(&x)
         }
     }
 }
@@ -260,7 +292,7 @@ per_isa! {
 #[inline(always)]
 unsafe fn input_generic<S: Simd, X: Source>(windows: &mut Windows<'_, X>) {
     // SAFETY: the caller's promise.
-    unsafe { windows.spread::<S, Input, 4>() }
+    unsafe { windows.spread_lines::<S, Input, 4>() }
 }
 
 per_isa! {
@@ -272,7 +304,7 @@ per_isa! {
 #[inline(always)]
 unsafe fn errors_generic<S: Simd, X: Source>(windows: &mut Windows<'_, X>) {
     // SAFETY: the caller's promise.
-    unsafe { windows.spread::<S, Errors, SIDE>() }
+    unsafe { windows.spread_lines::<S, Errors, SIDE>() }
 }
 
 /// Sums at the 16 places of some tiles, to be made the output.
@@ -327,11 +359,11 @@ unsafe fn outputs_generic<S: Simd, Y: Element>(outputs: &Outputs<'_, Y>) {
             // SAFETY: the caller's promise; the sums were checked above, and every pixel has all values.
             unsafe {
                 let from = sums.as_ptr().add(row * width + c);
-                let mut m = [[S::zero(); 4]; 4];
+                let mut m = [[S::zero(); LINE]; LINE];
                 for place in 0..PLACES {
-                    m[place / 4][place % 4] = S::load(from.add(place * plane));
+                    m[place / LINE][place % LINE] = S::load(from.add(place * plane));
                 }
-                let y = both::<S, Output, 4, SIDE>(&m);
+                let y = both::<S, Output, LINE, SIDE, 0, SIDE>(&m);
                 for j in 0..SIDE {
                     for i in 0..SIDE {
                         if !to[j][i].is_null() {

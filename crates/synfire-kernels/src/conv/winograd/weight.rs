@@ -1,7 +1,10 @@
 //! The gradient of the weights.
 //!
-//! Windows and errors of some tiles are transformed by all threads, then every place and panel sums over these tiles:
-//! two steps, so that nothing is transformed twice and there is one set of sums.
+//! A task has a line of places, some panels and some of the tiles: few enough sums that they stay in the second cache
+//! beside the transformed windows of [`PIXELS`] rows of tiles. It transforms what it needs by itself; no task waits for
+//! another.
+
+use std::cell::RefCell;
 
 use rayon::prelude::*;
 
@@ -14,37 +17,31 @@ use crate::source::Source;
 use super::super::gather::{Layout, SLACK};
 use super::super::panels::{Cut, Form, Order};
 use super::super::tile::{PIXELS, Weights};
-use super::super::weight::run;
+use super::super::weight::{add_up, run};
 use super::transform::{Rows, Windows};
-use super::{PLACES, Tiles};
+use super::{LINE, PLACES, Tiles};
 
-/// About how many elements the transformed windows and errors of one round have: 8 MiB, a part of the last cache.
-const ROUND: usize = 1 << 21;
+/// About how many tasks there are. Where lines and panels are fewer, the tiles are cut into chunks of which each has sums
+/// of its own.
+const TASKS: usize = 24;
+/// Panels of a task: with more of them the inputs are transformed less often, with fewer the sums stay in the cache.
+const PANELS: usize = 2;
 
-struct Sizes {
-    /// Tiles of a row.
-    together: usize,
-    /// Rows in all.
-    rows: usize,
-    /// Elements of a row.
-    row: usize,
-    /// Elements of a chunk of rows: `[PLACES][PIXELS][row]` of inputs.
-    of_inputs: usize,
-    /// And `[panels][PLACES][PIXELS][width]` of errors.
-    of_errors: usize,
-    /// Chunks of a round.
-    chunks: usize,
+thread_local! {
+    static SCRATCHES: RefCell<(Aligned, Aligned)> = RefCell::default();
 }
 
-impl Sizes {
-    fn new(isa: Isa, precision: Precision, layout: &Layout, cut: &Cut) -> Self {
-        let together = if precision == Precision::Bf16 { 2 } else { 1 };
-        let rows = Tiles::new(layout).len().div_ceil(together);
-        let row = layout.group_channels.next_multiple_of(sizes(isa).0);
-        let [of_inputs, of_errors] = [row, cut.width()].map(|row| PLACES * PIXELS * row);
-        let chunks = (ROUND / (of_inputs + of_errors)).clamp(1, rows.div_ceil(PIXELS));
-        Sizes { together, rows, row, of_inputs, of_errors, chunks }
-    }
+/// How many chunks the tiles are cut into, and the sums of each.
+fn sums(order: &Order, cut: &Cut, layout: &Layout, rows: usize) -> (usize, usize) {
+    let tasks = order.groups * LINE * cut.len().div_ceil(PANELS);
+    let chunks = (TASKS / tasks).clamp(1, rows.div_ceil(PIXELS));
+    (chunks, order.groups * PLACES * layout.group_channels * cut.width())
+}
+
+/// Rows of tiles: one tile each, or where pairs are multiplied two.
+fn rows(precision: Precision, tiles: &Tiles) -> (usize, usize) {
+    let together = if precision == Precision::Bf16 { 2 } else { 1 };
+    (tiles.len().div_ceil(together), together)
 }
 
 /// Values of the memory that is shared by all threads.
@@ -55,10 +52,9 @@ pub(in super::super) fn workspace(
     order: Order,
     channels: usize,
 ) -> usize {
-    let cut = Cut::new(isa, channels);
-    let sizes = Sizes::new(isa, precision, &layout, &cut);
-    let sums = order.groups * PLACES * layout.group_channels * cut.width();
-    sizes.chunks * (sizes.of_inputs + sizes.of_errors) + sums
+    let (rows, _) = rows(precision, &Tiles::new(&layout));
+    let (chunks, size) = sums(&order, &Cut::new(isa, channels), &layout, rows);
+    chunks * size
 }
 
 /// As [`super::super::weight::weight_grad`].
@@ -75,92 +71,93 @@ pub(in super::super) fn weight_grad<X: Source, G: Element>(
 ) {
     let cut = Cut::new(isa, channels);
     let tiles = Tiles::new(&layout);
-    let Sizes { together, rows, row, of_inputs, of_errors, chunks } =
-        Sizes::new(isa, precision, &layout, &cut);
-    let mut inputs = Aligned::zeroed(chunks * of_inputs + SLACK);
-    let mut errors = Aligned::zeroed(chunks * of_errors);
+    let (rows, together) = rows(precision, &tiles);
+    let (chunks, size) = sums(&order, &cut, &layout, rows);
+    let of_channels = layout.group_channels;
+    let row = of_channels.next_multiple_of(sizes(isa).0);
     // One run: a row's channels.
-    let all = 0..layout.group_channels;
+    let all = 0..of_channels;
     let bases: Vec<usize> = (0..PIXELS).map(|i| i * row).collect();
-    let sums_of_place = |width: usize| layout.group_channels * width;
-    let mut sums = Aligned::zeroed(order.groups * PLACES * sums_of_place(cut.width()));
+    let mut partial = Aligned::zeroed(chunks * size);
 
-    for (group, sums) in sums.as_mut_slice().chunks_exact_mut(PLACES * sums_of_place(cut.width())).enumerate()
-    {
-        for first in (0..rows).step_by(chunks * PIXELS) {
-            let last = rows.min(first + chunks * PIXELS);
-            let chunks = (last - first).div_ceil(PIXELS);
-            let rows_of = |chunk: usize| PIXELS.min(last - first - chunk * PIXELS);
-            let range = |chunk: usize| {
-                let first = (first + chunk * PIXELS) * together;
-                first..tiles.len().min(first + PIXELS * together)
-            };
-            let of_channels = layout.group_channels;
-            let spread_inputs = || {
-                let chunks = inputs.as_mut_slice().par_chunks_exact_mut(of_inputs).take(chunks);
-                chunks.enumerate().for_each(|(chunk, to)| {
-                    Windows {
-                        source,
-                        size: layout.source,
-                        pixel: layout.channels,
-                        channels: group * of_channels..(group + 1) * of_channels,
-                        tiles,
-                        range: range(chunk),
-                        before: layout.before,
-                        rows: Rows::Tiles,
-                        row,
-                        to,
+    // `[chunks][groups][panels][PLACES][of_channels][width]`, of which a task has a line of the places of some panels.
+    let mut tasks = Vec::new();
+    let mut rest = partial.as_mut_slice();
+    for chunk in 0..chunks {
+        for group in 0..order.groups {
+            for first in (0..cut.len()).step_by(PANELS) {
+                let mut lines = [(); LINE].map(|()| Vec::with_capacity(PANELS));
+                for i in first..cut.len().min(first + PANELS) {
+                    let panel = cut.panel(i);
+                    for line in &mut lines {
+                        let (sums, after) = rest.split_at_mut(LINE * of_channels * panel.width);
+                        rest = after;
+                        line.push((panel, sums));
                     }
-                    .spread_input(isa, precision);
-                });
-            };
-            let spread_errors = || {
-                let chunks = errors.as_mut_slice().par_chunks_exact_mut(of_errors).take(chunks);
-                chunks.enumerate().for_each(|(chunk, to)| {
-                    let panels = to.par_chunks_mut(PLACES * PIXELS * cut.panel(0).width);
-                    panels.enumerate().for_each(|(i, to)| {
-                        let panel = cut.panel(i);
-                        let first = group * channels + panel.first;
-                        Windows {
-                            source: grad_output,
-                            size: layout.out,
-                            pixel: order.groups * channels,
-                            channels: first..first + panel.channels,
-                            tiles,
-                            range: range(chunk),
-                            before: [0, 0],
-                            rows: Rows::Tiles,
-                            row: panel.width,
-                            to,
-                        }
-                        .spread_errors(isa, precision);
-                    });
-                });
-            };
-            rayon::join(spread_inputs, spread_errors);
-
-            let (inputs, errors) = (inputs.as_slice(), errors.as_slice());
-            let panels = sums.par_chunks_mut(PLACES * sums_of_place(cut.panel(0).width)).enumerate();
-            panels.for_each(|(i, sums)| {
-                let panel = cut.panel(i);
-                let places = sums.par_chunks_exact_mut(sums_of_place(panel.width)).enumerate();
-                places.with_max_len(1).for_each(|(place, sums)| {
-                    for chunk in 0..chunks {
-                        let at = chunk * of_errors + PLACES * PIXELS * panel.first;
+                }
+                tasks.extend(lines.into_iter().enumerate().map(|(line, sums)| (chunk, group, line, sums)));
+            }
+        }
+    }
+    tasks.into_par_iter().with_max_len(1).for_each(|(chunk, group, line, mut panels)| {
+        SCRATCHES.with_borrow_mut(|(inputs, errors)| {
+            let inputs = inputs.at_least(LINE * PIXELS * row + SLACK);
+            // What a vector reads past the end must be a number, as it is multiplied by 0.
+            inputs[LINE * PIXELS * row..].fill(0.0);
+            let last = (chunk + 1) * rows / chunks;
+            for first in (chunk * rows / chunks..last).step_by(PIXELS) {
+                let here = PIXELS.min(last - first);
+                let range = first * together..tiles.len().min((first + here) * together);
+                Windows {
+                    source,
+                    size: layout.source,
+                    pixel: layout.channels,
+                    channels: group * of_channels..(group + 1) * of_channels,
+                    tiles,
+                    range: range.clone(),
+                    before: layout.before,
+                    rows: Rows::Tiles,
+                    row,
+                    lines: line..line + 1,
+                    to: &mut inputs[..LINE * PIXELS * row],
+                }
+                .spread_input(isa, precision);
+                for (panel, sums) in &mut panels {
+                    let errors = errors.at_least(LINE * PIXELS * panel.width);
+                    let channel = group * channels + panel.first;
+                    Windows {
+                        source: grad_output,
+                        size: layout.out,
+                        pixel: order.groups * channels,
+                        channels: channel..channel + panel.channels,
+                        tiles,
+                        range: range.clone(),
+                        before: [0, 0],
+                        rows: Rows::Tiles,
+                        row: panel.width,
+                        lines: line..line + 1,
+                        to: errors,
+                    }
+                    .spread_errors(isa, precision);
+                    let places = sums
+                        .chunks_exact_mut(of_channels * panel.width)
+                        .zip(errors.chunks_exact(PIXELS * panel.width));
+                    for (place, (sums, grads)) in places.enumerate() {
                         let mut weights = Weights {
-                            scratch: &inputs[chunk * of_inputs + place * PIXELS * row..],
-                            bases: &bases[..rows_of(chunk)],
+                            scratch: &inputs[place * PIXELS * row..],
+                            bases: &bases[..here],
                             runs: std::slice::from_ref(&all),
-                            grads: &errors[at + place * PIXELS * panel.width..],
+                            grads,
                             vectors: panel.vectors,
                             sums,
                         };
                         // SAFETY: nothing but the instruction set, which `run` sees to.
                         unsafe { run(isa, precision, &mut weights) }
                     }
-                });
-            });
-        }
-    }
-    order.unpack(isa, Form::Winograd, &cut, sums.as_slice(), grad_weight);
+                }
+            }
+        });
+    });
+    let sums = add_up(partial.as_mut_slice(), size);
+    order.unpack(isa, Form::Winograd, &cut, sums, grad_weight);
 }
