@@ -350,6 +350,10 @@ impl<E: Element> Back<'_, E> {
             }
         }
         for (t, membrane) in membrane.chunks_exact(neurons).enumerate().rev() {
+            if let Some(next) = t.checked_sub(1) {
+                (0..strip.windows)
+                    .for_each(|window| prefetch(&self.grad_output[strip.output(shape, next, window)]));
+            }
             for window in 0..strip.windows {
                 let at = window * shape.side() * channels;
                 let grad = &self.grad_output[strip.output(shape, t, window)];
