@@ -196,6 +196,8 @@ fn strips_of_some_channels_and_many_windows() {
         (17, 17, 128, Pool::Max(2)),
         (3, 80, 64, Pool::None),
         (2, 2, 2100, Pool::None),
+        (6, 3, 240, Pool::Max(3)),
+        (5, 10, 96, Pool::Max(5)),
     ] {
         let shape = BlockShape { height, width, channels, pool, ..SHAPE };
         Case::new(shape, Lif::default(), true, 2).check();

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::BlockShape;
+use crate::source::CHANNELS_PER_WORD;
 
 /// About how many neurons a strip has: with 16 time steps, their potentials take 128 KiB, a part of the second cache.
 const NEURONS: usize = 2048;
@@ -79,7 +80,9 @@ pub(super) struct Task {
 pub(super) fn tasks(shape: &BlockShape) -> Vec<Task> {
     let side = shape.side();
     let (down, across) = (shape.out_height(), shape.out_width());
-    let channels = (NEURONS / (side * side)).max(LEAST_CHANNELS).min(shape.channels);
+    // Whole words of channels, in case the output is bits.
+    let channels = (NEURONS / (side * side)).max(LEAST_CHANNELS) / CHANNELS_PER_WORD * CHANNELS_PER_WORD;
+    let channels = channels.min(shape.channels);
     let windows = (NEURONS / (side * side * channels.max(1))).max(1);
     let row_of_windows = |sample: usize, row: usize, channels: Range<usize>| {
         let strip = |windows: usize, x: usize, pixels: usize| Strip {
