@@ -63,29 +63,25 @@ fn convolutions() {
     assert!(tiled.winograd(Pass::Forward, 1.0) && !small.winograd(Pass::Forward, 1.0));
     for isa in Isa::available() {
         for precision in [Precision::F32, Precision::Bf16] {
-            for shape in [small, strided, tiled] {
-                let shape = ConvShape { precision, ..shape };
-                // Dense, and so sparse that zeros are skipped; the tiled shape is large.
-                for least in if shape.frames < 10 { &[-2.0, 0.8][..] } else { &[-2.0] } {
-                    let x: Vec<f32> = random(1, shape.input_len());
-                    let x: Vec<f32> = x.into_iter().map(|x| if x > *least { x } else { 0.0 }).collect();
-                    match precision {
-                        Precision::F32 => convolve(isa, &shape, &x[..]),
-                        Precision::Bf16 => {
-                            let x: Vec<bf16> = x.iter().map(|x| bf16::narrow(*x)).collect();
-                            convolve(isa, &shape, &x[..]);
-                        }
-                    }
-                }
-                if shape.in_channels.is_multiple_of(16) {
-                    let words: Vec<u16> = (0..shape.input_len() / 16).map(|i| (i * 40503) as u16).collect();
-                    match precision {
-                        Precision::F32 => convolve(isa, &shape, Bits::<f32>::new(&words)),
-                        Precision::Bf16 => convolve(isa, &shape, Bits::<bf16>::new(&words)),
-                    }
+            // Dense, and so sparse that zeros are skipped.
+            for least in [-2.0, 0.8] {
+                for shape in [small, strided] {
+                    values(isa, &ConvShape { precision, ..shape }, least);
                 }
             }
         }
+        // The large one once as values and once as bits.
+        values(isa, &tiled, -2.0);
+        let words: Vec<u16> = (0..tiled.input_len() / 16).map(|i| (i * 40503) as u16).collect();
+        convolve(isa, &ConvShape { precision: Precision::Bf16, ..tiled }, Bits::<bf16>::new(&words));
+    }
+}
+
+fn values(isa: Isa, shape: &ConvShape, least: f32) {
+    let x = random(1, shape.input_len()).into_iter().map(|x| if x > least { x } else { 0.0 });
+    match shape.precision {
+        Precision::F32 => convolve(isa, shape, &x.collect::<Vec<f32>>()[..]),
+        Precision::Bf16 => convolve(isa, shape, &x.map(bf16::narrow).collect::<Vec<bf16>>()[..]),
     }
 }
 
