@@ -138,9 +138,24 @@ impl Case {
                 ("grad_beta", &fused.grad_beta, &parts.grad_beta),
             ] {
                 let largest = expected.iter().fold(1e-3, |largest: f32, x| largest.max(x.abs()));
-                assert_close(&what(name), found, &wide(expected), 2e-6 * f64::from(largest));
+                assert_close(
+                    &what(name),
+                    found,
+                    &wide(expected),
+                    2e-6 * f64::from(largest + self.steepest()),
+                );
             }
         }
+    }
+
+    /// By how much the batch norm makes errors larger at most, before it takes their averages away: where few rows have
+    /// statistics of their own, little is left of them but rounding.
+    fn steepest(&self) -> f32 {
+        let norm = self.shape.norm();
+        let (mut mean, mut var) = (unwritten(norm.statistics()), unwritten(norm.statistics()));
+        statistics(Isa::PORTABLE, &norm, &self.z, &mut mean, &mut var);
+        let gamma = self.gamma.iter().fold(0.0, |largest: f32, gamma| largest.max(gamma.abs()));
+        var.iter().fold(0.0, |steepest: f32, var| steepest.max(gamma / (var + EPS).sqrt()))
     }
 
     /// In memory of bf16 the same is computed; the errors are rounded in the end.
