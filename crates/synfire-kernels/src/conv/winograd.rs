@@ -10,7 +10,7 @@
 //! over tiles for the gradient of the weights, each of the 16 *places* is a product of matrices, for which the inner
 //! loops of [`super::tile`] are used.
 //!
-//! Spikes make this safe in bf16, where it is otherwise avoided: `Bᵀ d B` of zeros and ones are whole numbers from −4 to
+//! Spikes make this safe in bf16, where it is otherwise avoided: `Bᵀ d B` of zeros and ones are whole numbers from −2 to
 //! 4, which bf16 has. What is rounded is the transformed weights, to which bf16 does as much as to the weights
 //! themselves, and transformed errors.
 
