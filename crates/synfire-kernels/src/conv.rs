@@ -7,6 +7,7 @@
 //! The products are computed as a matrix product without writing its left side down: see the comments in the private
 //! modules `gather` (how pixels find their input), `panels` (how weights are packed) and `tile` (the inner loops).
 
+mod direction;
 mod fired;
 mod forward;
 mod gather;
@@ -23,8 +24,9 @@ use crate::isa::{Isa, multiversion};
 use crate::rows;
 use crate::source::Source;
 
-use gather::{Elements, Gather, Layout};
-use panels::{Cut, Form, Order};
+use direction::Direction;
+use gather::Elements;
+use panels::{Cut, Form};
 
 /// The shape of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -120,12 +122,7 @@ impl ConvShape {
     /// faster still; by measurement, on any processor alike, so that all give alike results. For the gradient of the
     /// input `density` is the share of neurons that fired, or 1 where the errors of all are wanted.
     pub fn winograd(&self, pass: Pass, density: f64) -> bool {
-        let (layout, channels, skipped) = match pass {
-            Pass::Forward => (self.layout(), self.out_channels, 0.18),
-            Pass::InputGrad => (self.transposed_layout(), self.in_channels, 0.28),
-            Pass::WeightGrad => (self.layout(), self.out_channels, 0.15),
-        };
-        density > skipped && winograd::pays(&layout, channels / self.groups)
+        pass.by_winograd(&self.direction(pass), || density)
     }
 
     /// How a pass is computed over an input of which a share of `density` is not 0, as [`ConvShape::winograd`] counts it.
@@ -133,12 +130,9 @@ impl ConvShape {
     pub fn way(&self, pass: Pass, density: f64) -> Way {
         let sparse = match pass {
             Pass::Forward => {
-                let elements = Elements::for_sums_over_channels(self.precision);
-                skip::pays_for_pixels(
-                    density,
-                    &Gather::new(Layout { elements, ..self.layout() }),
-                    self.kernel,
-                )
+                let gather =
+                    Direction::forward(self).gather(Elements::for_sums_over_channels(self.precision));
+                skip::pays_for_pixels(density, &gather, self.kernel)
             }
             Pass::InputGrad => density <= FIRED,
             Pass::WeightGrad => skip::pays_for_weights(density),
@@ -153,20 +147,13 @@ impl ConvShape {
     /// Bytes that a pass over a dense input allocates beside what it is given: packed weights, or sums. Each thread has
     /// some hundred KiB more.
     pub fn workspace(&self, isa: Isa, pass: Pass) -> usize {
+        let direction = self.direction(pass);
         let form = if self.winograd(pass, 1.0) { Form::Winograd } else { Form::Plain };
-        let packed = |order: Order, channels: usize| {
-            order.packed_len(form, &Cut::new(isa, channels / self.groups), self.precision)
-        };
-        let values = match pass {
-            Pass::Forward => packed(self.order(), self.out_channels),
-            Pass::InputGrad => packed(self.transposed_order(), self.in_channels),
-            Pass::WeightGrad => {
-                let workspace = match form {
-                    Form::Winograd => winograd::workspace,
-                    Form::Plain => weight::workspace,
-                };
-                let channels = self.out_channels / self.groups;
-                workspace(isa, self.precision, self.layout(), self.order(), channels)
+        let values = match (pass, form) {
+            (Pass::WeightGrad, Form::Winograd) => winograd::workspace(isa, &direction),
+            (Pass::WeightGrad, Form::Plain) => weight::workspace(isa, &direction),
+            (Pass::Forward | Pass::InputGrad, _) => {
+                direction.order.packed_len(form, &Cut::new(isa, direction.channels), self.precision)
             }
         };
         values * size_of::<f32>()
@@ -178,64 +165,11 @@ impl ConvShape {
         assert_eq!(output, self.output_len(), "convolution: length of the output side of {self:?}");
     }
 
-    /// How output pixels find their input.
-    fn layout(&self) -> Layout {
-        Layout {
-            frames: self.frames,
-            source: [self.height, self.width],
-            channels: self.in_channels,
-            group_channels: self.in_channels / self.groups,
-            out: [self.out_height(), self.out_width()],
-            kernel: self.kernel,
-            stride: self.stride,
-            before: self.padding.map(|padding| padding as isize),
-            dilation: [1, 1],
-            elements: Elements::Values,
-        }
-    }
-
-    /// How the weights lie as seen from the output.
-    fn order(&self) -> Order {
-        let taps = self.kernel[0] * self.kernel[1];
-        let channels = self.in_channels / self.groups;
-        Order {
-            groups: self.groups,
-            group: self.weight_len() / self.groups,
-            outer: channels * taps,
-            inner: taps,
-            taps,
-            channels,
-            turned: false,
-        }
-    }
-
-    /// How input pixels find the errors that they receive: a convolution of the errors, spread out by the stride, with
-    /// the turned kernel.
-    fn transposed_layout(&self) -> Layout {
-        let before = |axis: usize| self.kernel[axis] as isize - 1 - self.padding[axis] as isize;
-        Layout {
-            frames: self.frames,
-            source: [self.out_height(), self.out_width()],
-            channels: self.out_channels,
-            group_channels: self.out_channels / self.groups,
-            out: [self.height, self.width],
-            kernel: self.kernel,
-            stride: [1, 1],
-            before: [before(0), before(1)],
-            dilation: self.stride,
-            elements: Elements::Values,
-        }
-    }
-
-    /// How the weights lie as seen from the input.
-    fn transposed_order(&self) -> Order {
-        let order = self.order();
-        Order {
-            outer: order.inner,
-            inner: order.outer,
-            channels: self.out_channels / self.groups,
-            turned: true,
-            ..order
+    /// The side that a pass computes.
+    fn direction(&self, pass: Pass) -> Direction {
+        match pass {
+            Pass::Forward | Pass::WeightGrad => Direction::forward(self),
+            Pass::InputGrad => Direction::back(self),
         }
     }
 }
@@ -273,6 +207,18 @@ pub enum Pass {
     WeightGrad,
 }
 
+impl Pass {
+    /// See [`ConvShape::winograd`]; the density is asked for where it matters.
+    fn by_winograd(self, direction: &Direction, density: impl FnOnce() -> f64) -> bool {
+        let skipped = match self {
+            Pass::Forward => 0.18,
+            Pass::InputGrad => 0.28,
+            Pass::WeightGrad => 0.15,
+        };
+        winograd::pays(direction) && density() > skipped
+    }
+}
+
 /// The convolution.
 ///
 /// ```text
@@ -306,13 +252,12 @@ pub fn conv2d<X: Source, Y: Element>(
         });
         return;
     }
-    let channels = shape.out_channels / shape.groups;
-    let product =
-        match shape.winograd(Pass::Forward, 1.0) && shape.winograd(Pass::Forward, input.density(isa)) {
-            true => winograd::product,
-            false => forward::product,
-        };
-    product(isa, shape.precision, shape.layout(), shape.order(), channels, input, weight, bias, output);
+    let direction = Direction::forward(shape);
+    let product = match Pass::Forward.by_winograd(&direction, || input.density(isa)) {
+        true => winograd::product,
+        false => forward::product,
+    };
+    product(isa, &direction, input, weight, bias, output);
 }
 
 /// Where more of the input than this share is not 0, all errors of the input are computed: dot products one by one are
@@ -349,20 +294,16 @@ pub fn conv2d_input_grad<Y: Element, X: Source>(
         grad_input.fill(X::Element::default());
         return;
     }
-    let (layout, order) = (shape.transposed_layout(), shape.transposed_order());
-    let channels = shape.in_channels / shape.groups;
-    let precision = shape.precision;
+    let direction = Direction::back(shape);
     let share = fired.map_or(1.0, |fired| fired.density(isa));
     match fired {
-        _ if shape.winograd(Pass::InputGrad, share) => {
-            winograd::product(isa, precision, layout, order, channels, grad_output, weight, None, grad_input);
+        _ if Pass::InputGrad.by_winograd(&direction, || share) => {
+            winograd::product(isa, &direction, grad_output, weight, None, grad_input);
         }
         Some(fired) if share <= FIRED => {
-            fired::product(isa, precision, layout, order, channels, grad_output, weight, fired, grad_input);
+            fired::product(isa, &direction, grad_output, weight, fired, grad_input);
         }
-        _ => {
-            forward::product(isa, precision, layout, order, channels, grad_output, weight, None, grad_input);
-        }
+        _ => forward::product(isa, &direction, grad_output, weight, None, grad_input),
     }
 }
 
@@ -388,13 +329,12 @@ pub fn conv2d_weight_grad<X: Source, Y: Element>(
         grad_weight.fill(0.0);
         return;
     }
-    let channels = shape.out_channels / shape.groups;
-    let gradient =
-        match shape.winograd(Pass::WeightGrad, 1.0) && shape.winograd(Pass::WeightGrad, input.density(isa)) {
-            true => winograd::weight_grad,
-            false => weight::weight_grad,
-        };
-    gradient(isa, shape.precision, shape.layout(), shape.order(), channels, input, grad_output, grad_weight);
+    let direction = Direction::forward(shape);
+    let gradient = match Pass::WeightGrad.by_winograd(&direction, || input.density(isa)) {
+        true => winograd::weight_grad,
+        false => weight::weight_grad,
+    };
+    gradient(isa, &direction, input, grad_output, grad_weight);
 }
 
 /// The error of a bias: the sum over rows, taken in `f64`.

@@ -3,12 +3,13 @@
 
 use crate::bf16::{Element, Precision, bf16};
 
-/// Takes every operation but [`Simd::mul_add`] from another implementation.
+/// Takes every operation from another implementation but [`Simd::mul_add`], and those that round to bf16.
 macro_rules! delegate_to_vectors {
     ($to:ty) => {
         delegate_to_vectors! { $to:
             zero(); splat(from: *const f32); load(from: *const f32); add(a: Self::V, b: Self::V);
-            sub(a: Self::V, b: Self::V); first(pairs: Self::V); second(pairs: Self::V);
+            sub(a: Self::V, b: Self::V); widen(from: *const crate::bf16::bf16); spikes(bits: u16);
+            first(pairs: Self::V); second(pairs: Self::V);
         }
 
         #[inline(always)]
@@ -144,7 +145,7 @@ pub trait Simd: Copy {
 }
 
 /// The most lanes that a vector has.
-const MOST_LANES: usize = 16;
+pub(crate) const MOST_LANES: usize = 16;
 
 /// Defines `unsafe fn $name(isa, precision, …)` that runs `$generic::<S, …>(…)` compiled for the instruction set of `isa`.
 /// What is unsafe about `$generic` besides the instruction set stays the caller's duty.

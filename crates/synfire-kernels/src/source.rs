@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::bf16::Element;
 use crate::isa::{Isa, multiversion};
-use crate::simd::Simd;
+use crate::simd::{MOST_LANES, Simd};
 
 /// Channels whose spikes stand in one word.
 pub const CHANNELS_PER_WORD: usize = u16::BITS as usize;
@@ -82,7 +82,7 @@ impl<E: Element> sealed::Read for &[E] {
             if n >= S::LANES {
                 return E::load::<S>(from);
             }
-            let mut some = [E::default(); 16];
+            let mut some = [E::default(); MOST_LANES];
             std::ptr::copy_nonoverlapping(from, some.as_mut_ptr(), n);
             E::load::<S>(some.as_ptr())
         }

@@ -2,44 +2,31 @@
 
 mod common;
 
-use common::{agree, magnitudes, random, unwritten, wide};
+use common::{SMALL, agree, magnitudes, random, unwritten, wide};
 use proptest::prelude::*;
 use synfire_kernels::bf16::{Element, Precision, bf16, rounded};
 use synfire_kernels::conv::{ConvShape, Pass, bias_grad, conv2d, conv2d_input_grad, conv2d_weight_grad};
 use synfire_kernels::isa::Isa;
 use synfire_kernels::linear::{linear, linear_input_grad, linear_weight_grad};
-use synfire_kernels::reference;
+use synfire_kernels::reference::{self, winograd::Sums};
 use synfire_kernels::source::{Bits, Source, unpack};
 
 /// Rounding error allowed for a sum of products, as a part of the sum of their magnitudes.
 const TOLERANCE: f64 = 1e-6;
 const CHANNELS: [usize; 9] = [1, 2, 3, 5, 16, 17, 64, 65, 130];
 
-/// The sums that the reference gives, and the sums of magnitudes that set the tolerance.
-struct Sums {
-    values: Vec<f64>,
-    magnitudes: Vec<f64>,
+/// The sums that a reference gives, and the sums of magnitudes that set the tolerance.
+fn sums_of(n: usize, a: &[f32], b: &[f32], sum: impl Fn(&[f64], &[f64], &mut [f64])) -> Sums {
+    let mut sums = Sums { values: vec![f64::NAN; n], magnitudes: vec![f64::NAN; n] };
+    sum(&wide(a), &wide(b), &mut sums.values);
+    sum(&magnitudes(a), &magnitudes(b), &mut sums.magnitudes);
+    sums
 }
 
-impl From<reference::winograd::Sums> for Sums {
-    fn from(sums: reference::winograd::Sums) -> Self {
-        Sums { values: sums.values, magnitudes: sums.magnitudes }
-    }
-}
-
-impl Sums {
-    fn new(n: usize, a: &[f32], b: &[f32], sum: impl Fn(&[f64], &[f64], &mut [f64])) -> Self {
-        let mut sums = Sums { values: vec![f64::NAN; n], magnitudes: vec![f64::NAN; n] };
-        sum(&wide(a), &wide(b), &mut sums.values);
-        sum(&magnitudes(a), &magnitudes(b), &mut sums.magnitudes);
-        sums
-    }
-
-    #[track_caller]
-    fn check(&self, what: impl std::fmt::Debug, isa: Isa, found: &[f32]) {
-        if let Err(error) = agree(found, &self.values, |i| TOLERANCE * self.magnitudes[i]) {
-            panic!("{what:?} on {isa}: {error}");
-        }
+#[track_caller]
+fn check_sums(sums: &Sums, what: impl std::fmt::Debug, isa: Isa, found: &[f32]) {
+    if let Err(error) = agree(found, &sums.values, |i| TOLERANCE * sums.magnitudes[i]) {
+        panic!("{what:?} on {isa}: {error}");
     }
 }
 
@@ -69,9 +56,9 @@ fn check_input(shape: ConvShape, input: &[f32]) {
     let share = input.density(Isa::PORTABLE);
     let [wide_input, wide_weight, wide_grad] = [input, &weight, &grad].map(wide);
     let plain = if shape.winograd(Pass::Forward, share) {
-        Sums::from(reference::winograd::conv2d(&shape, &wide_input, &wide_weight))
+        reference::winograd::conv2d(&shape, &wide_input, &wide_weight)
     } else {
-        Sums::new(grad.len(), &exact_input, &exact_weight, |x, w, y| {
+        sums_of(grad.len(), &exact_input, &exact_weight, |x, w, y| {
             reference::conv2d(&shape, x, w, None, y);
         })
     };
@@ -83,18 +70,18 @@ fn check_input(shape: ConvShape, input: &[f32]) {
     }
     let of_input_where = |density| {
         if shape.winograd(Pass::InputGrad, density) {
-            Sums::from(reference::winograd::conv2d_input_grad(&shape, &wide_grad, &wide_weight))
+            reference::winograd::conv2d_input_grad(&shape, &wide_grad, &wide_weight)
         } else {
-            Sums::new(input.len(), &exact_grad, &exact_weight, |g, w, x| {
+            sums_of(input.len(), &exact_grad, &exact_weight, |g, w, x| {
                 reference::conv2d_input_grad(&shape, g, w, x);
             })
         }
     };
     let of_input = of_input_where(1.0);
     let of_weight = if shape.winograd(Pass::WeightGrad, share) {
-        Sums::from(reference::winograd::conv2d_weight_grad(&shape, &wide_input, &wide_grad))
+        reference::winograd::conv2d_weight_grad(&shape, &wide_input, &wide_grad)
     } else {
-        Sums::new(weight.len(), &exact_input, &exact_grad, |x, g, w| {
+        sums_of(weight.len(), &exact_input, &exact_grad, |x, g, w| {
             reference::conv2d_weight_grad(&shape, x, g, w);
         })
     };
@@ -107,22 +94,22 @@ fn check_input(shape: ConvShape, input: &[f32]) {
     for isa in Isa::available() {
         let mut y = unwritten(grad.len());
         conv2d(isa, &shape, input, &weight, None, &mut y);
-        plain.check(("conv2d", shape), isa, &y);
+        check_sums(&plain, ("conv2d", shape), isa, &y);
         conv2d(isa, &shape, input, &weight, Some(&bias), &mut y);
-        biased.check(("conv2d with bias", shape), isa, &y);
+        check_sums(&biased, ("conv2d with bias", shape), isa, &y);
 
         let mut grad_input = unwritten(input.len());
         conv2d_input_grad(isa, &shape, &grad, &weight, None::<&[f32]>, &mut grad_input);
-        of_input.check(("conv2d_input_grad", shape), isa, &grad_input);
+        check_sums(&of_input, ("conv2d_input_grad", shape), isa, &grad_input);
 
         let mut grad_weight = unwritten(weight.len());
         conv2d_weight_grad(isa, &shape, input, &grad, &mut grad_weight);
-        of_weight.check(("conv2d_weight_grad", shape), isa, &grad_weight);
+        check_sums(&of_weight, ("conv2d_weight_grad", shape), isa, &grad_weight);
 
         let mut where_fired = unwritten(input.len());
         conv2d_input_grad(isa, &shape, &grad, &weight, Some(input), &mut where_fired);
         let written = where_fired.iter().zip(input).map(|(x, input)| if *input == 0.0 { 0.0 } else { *x });
-        of_fired.check(("conv2d_input_grad where fired", shape), isa, &written.collect::<Vec<f32>>());
+        check_sums(&of_fired, ("conv2d_input_grad where fired", shape), isa, &written.collect::<Vec<f32>>());
         assert!(where_fired.iter().all(|x| x.is_finite()), "{shape:?} on {isa}");
 
         // In bf16, memory of bf16 changes what is written, and nothing else.
@@ -150,19 +137,6 @@ fn check_input(shape: ConvShape, input: &[f32]) {
 fn narrow(values: &[f32]) -> Vec<bf16> {
     values.iter().map(|x| bf16::narrow(*x)).collect()
 }
-
-const SMALL: ConvShape = ConvShape {
-    frames: 2,
-    height: 3,
-    width: 4,
-    in_channels: 3,
-    out_channels: 17,
-    kernel: [3, 3],
-    stride: [1, 1],
-    padding: [1, 1],
-    groups: 1,
-    precision: Precision::F32,
-};
 
 #[test]
 fn channels_and_their_tails() {
@@ -262,7 +236,7 @@ fn winograd_is_the_convolution() {
         let [input, weight, grad] =
             [(1, shape.input_len()), (2, shape.weight_len()), (3, shape.output_len())]
                 .map(|(seed, n)| wide(&random(seed, n)));
-        let check = |what: &str, found: reference::winograd::Sums, sum: &dyn Fn(&mut [f64])| {
+        let check = |what: &str, found: Sums, sum: &dyn Fn(&mut [f64])| {
             let mut expected = vec![f64::NAN; found.values.len()];
             sum(&mut expected);
             for (i, ((found, expected), magnitude)) in
@@ -382,29 +356,29 @@ fn check_linear(rows: usize, inputs: usize, outputs: usize) {
     let weight = random(2, outputs * inputs);
     let grad = random(3, rows * outputs);
     let bias = random(4, outputs);
-    let of_output = Sums::new(grad.len(), &x, &weight, |x, w, y| {
+    let of_output = sums_of(grad.len(), &x, &weight, |x, w, y| {
         reference::linear(rows, inputs, outputs, x, w, Some(&wide(&bias)), y);
         // The second call, for magnitudes, must not see a negative bias.
         if x.iter().chain(w).all(|x| *x >= 0.0) {
             reference::linear(rows, inputs, outputs, x, w, Some(&magnitudes(&bias)), y);
         }
     });
-    let of_x = Sums::new(x.len(), &grad, &weight, |g, w, x| {
+    let of_x = sums_of(x.len(), &grad, &weight, |g, w, x| {
         reference::linear_input_grad(rows, inputs, outputs, g, w, x);
     });
-    let of_weight = Sums::new(weight.len(), &x, &grad, |x, g, w| {
+    let of_weight = sums_of(weight.len(), &x, &grad, |x, g, w| {
         reference::linear_weight_grad(rows, inputs, outputs, x, g, w);
     });
     for isa in Isa::available() {
         let mut y = unwritten(grad.len());
         linear(isa, rows, inputs, outputs, &x, &weight, Some(&bias), &mut y);
-        of_output.check(what("linear"), isa, &y);
+        check_sums(&of_output, what("linear"), isa, &y);
         let mut grad_x = unwritten(x.len());
         linear_input_grad(isa, rows, inputs, outputs, &grad, &weight, &mut grad_x);
-        of_x.check(what("linear_input_grad"), isa, &grad_x);
+        check_sums(&of_x, what("linear_input_grad"), isa, &grad_x);
         let mut grad_w = unwritten(weight.len());
         linear_weight_grad(isa, rows, inputs, outputs, &x, &grad, &mut grad_w);
-        of_weight.check(what("linear_weight_grad"), isa, &grad_w);
+        check_sums(&of_weight, what("linear_weight_grad"), isa, &grad_w);
     }
 }
 
@@ -427,11 +401,11 @@ fn bias_gradients() {
     for channels in CHANNELS {
         for rows in [0, 1, 5, 1000] {
             let grad = random(5, rows * channels);
-            let sums = Sums::new(channels, &grad, &[], |g, _, b| reference::bias_grad(channels, g, b));
+            let sums = sums_of(channels, &grad, &[], |g, _, b| reference::bias_grad(channels, g, b));
             for isa in Isa::available() {
                 let mut grad_bias = unwritten(channels);
                 bias_grad(isa, channels, &grad, &mut grad_bias);
-                sums.check(("bias_grad", channels, rows), isa, &grad_bias);
+                check_sums(&sums, ("bias_grad", channels, rows), isa, &grad_bias);
             }
         }
     }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{random, unwritten};
+use common::{SMALL, random, unwritten};
 use rayon::ThreadPoolBuilder;
 use synfire_kernels::bf16::Precision;
 use synfire_kernels::conv::{ConvShape, bias_grad, conv2d, conv2d_input_grad, conv2d_weight_grad};
@@ -54,11 +54,9 @@ fn convolutions() {
             width: side,
             in_channels,
             out_channels,
-            kernel: [3, 3],
-            stride: [1, 1],
-            padding: [1, 1],
             groups: 2,
             precision,
+            ..SMALL
         };
         let (x, w) = (random(1, shape.input_len()), random(2, shape.weight_len()));
         let (b, g) = (random(3, out_channels), random(4, shape.output_len()));
@@ -165,18 +163,7 @@ fn pooling() {
 /// Slices that begin anywhere: `f32` aligned, and nothing more.
 #[test]
 fn alignment() {
-    let shape = ConvShape {
-        frames: 23,
-        height: 5,
-        width: 5,
-        in_channels: 16,
-        out_channels: 64,
-        kernel: [3, 3],
-        stride: [1, 1],
-        padding: [1, 1],
-        groups: 1,
-        precision: Precision::F32,
-    };
+    let shape = ConvShape { frames: 23, height: 5, width: 5, in_channels: 16, out_channels: 64, ..SMALL };
     let (x, w, g) =
         (random(1, shape.input_len()), random(2, shape.weight_len()), random(3, shape.output_len()));
     let pool = PoolShape { frames: 23, height: 5, width: 5, channels: 16, kernel: 2, stride: 2 };

@@ -12,14 +12,14 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::aligned::Aligned;
-use crate::bf16::{Element, Precision, convert};
+use crate::bf16::{Element, convert};
 use crate::disjoint::Disjoint;
 use crate::isa::{Isa, multiversion};
 use crate::simd::{Simd, per_isa, sizes};
 use crate::source::Source;
 
-use super::gather::{Elements, Gather, Layout};
-use super::panels::Order;
+use super::direction::Direction;
+use super::gather::Elements;
 
 /// About how many values lie under the kernels of the pixels that are worked on together: a part of the first cache.
 const WINDOW: usize = 6144;
@@ -33,21 +33,16 @@ thread_local! {
 }
 
 /// Computes `output[pixel, n] = Σ_k source[pixel, k]·weight[n, k]` where `wanted[pixel, n]` is not 0, and 0 elsewhere.
-/// `channels` are the output channels of one group.
-#[expect(clippy::too_many_arguments, reason = "the slices of the formula, each by its name")]
 pub(super) fn product<X: Source, Y: Element>(
     isa: Isa,
-    precision: Precision,
-    layout: Layout,
-    order: Order,
-    channels: usize,
+    direction: &Direction,
     source: &[Y],
     weight: &[f32],
     wanted: X,
     output: &mut [X::Element],
 ) {
-    let elements = Elements::for_sums_over_channels(precision);
-    let gather = Gather::new(Layout { elements, ..layout });
+    let Direction { precision, layout, order, channels } = *direction;
+    let gather = direction.gather(Elements::for_sums_over_channels(precision));
     let (row, weights) = order.rows(sizes(isa).0, layout.kernel[0], precision, weight);
     let run = gather.runs()[0].len();
     let together = (WINDOW / (layout.kernel[0] * run.div_ceil(layout.kernel[1])))

@@ -6,14 +6,15 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::aligned::Aligned;
-use crate::bf16::{Element, Precision, convert};
+use crate::bf16::{Element, convert};
 use crate::disjoint::Disjoint;
 use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
 use crate::source::Source;
 
-use super::gather::{Elements, Gather, Layout};
-use super::panels::{Cut, Form, Order};
+use super::direction::Direction;
+use super::gather::Elements;
+use super::panels::{Cut, Form};
 use super::skip;
 use super::tile::Pixels;
 
@@ -27,22 +28,17 @@ thread_local! {
     static SCRATCH: RefCell<(Aligned, Aligned, skip::Listed)> = RefCell::default();
 }
 
-/// Computes `output[pixel, n] = bias[n] + Σ_k source[pixel, k]·weight[n, k]` for every group. `channels` are the output
-/// channels of one group.
-#[expect(clippy::too_many_arguments, reason = "the slices of the formula, each by its name")]
+/// Computes `output[pixel, n] = bias[n] + Σ_k source[pixel, k]·weight[n, k]` for every group.
 pub(super) fn product<X: Source, Y: Element>(
     isa: Isa,
-    precision: Precision,
-    layout: Layout,
-    order: Order,
-    channels: usize,
+    direction: &Direction,
     source: X,
     weight: &[f32],
     bias: Option<&[f32]>,
     output: &mut [Y],
 ) {
-    let elements = Elements::for_sums_over_channels(precision);
-    let gather = Gather::new(Layout { elements, ..layout });
+    let Direction { precision, layout, order, channels } = *direction;
+    let gather = direction.gather(Elements::for_sums_over_channels(precision));
     let depth = order.elements(precision);
     let cut = Cut::new(isa, channels);
     let weights = order.pack(isa, Form::Plain, &cut, precision, weight);

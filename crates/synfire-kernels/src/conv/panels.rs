@@ -126,7 +126,7 @@ impl Order {
                 let [mut first, mut second] = [(); 2].map(|()| vec![[0.0; BLOCK]; places]);
                 for from in (0..panel.channels).step_by(BLOCK) {
                     let block = BLOCK.min(panel.channels - from);
-                    let mut spread = |c: usize, to: &mut [Lane]| {
+                    let mut spread = |c: usize, to: &mut [Block]| {
                         let first = (panel.first + from) * self.outer + c * self.inner;
                         for (n, weight) in weight[first..].chunks(self.outer).take(block).enumerate() {
                             for (tap, w) in weight[..self.taps].iter().enumerate() {
@@ -234,7 +234,7 @@ impl Order {
 }
 
 /// The weights of a block of output channels.
-pub(super) type Lane = [f32; BLOCK];
+pub(super) type Block = [f32; BLOCK];
 
 /// What is packed for each input channel: the weights at the places of the kernel, or what Winograd's algorithm makes
 /// of them.
@@ -252,14 +252,14 @@ impl Form {
         }
     }
 
-    fn spread(self, isa: Isa, taps: &[Lane], places: &mut [Lane]) {
+    fn spread(self, isa: Isa, taps: &[Block], places: &mut [Block]) {
         match self {
             Form::Plain => places.copy_from_slice(taps),
             Form::Winograd => winograd::spread_kernel(isa, taps, places),
         }
     }
 
-    fn collect(self, isa: Isa, places: &[Lane], taps: &mut [Lane]) {
+    fn collect(self, isa: Isa, places: &[Block], taps: &mut [Block]) {
         match self {
             Form::Plain => taps.copy_from_slice(places),
             Form::Winograd => winograd::collect_kernel(isa, places, taps),

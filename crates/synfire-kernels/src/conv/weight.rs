@@ -10,7 +10,8 @@ use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
 use crate::source::Source;
 
-use super::gather::{Elements, Gather, Layout};
+use super::direction::Direction;
+use super::gather::{Elements, Gather};
 use super::panels::{Cut, Form, Order};
 use super::skip;
 use super::tile::Weights;
@@ -25,21 +26,16 @@ thread_local! {
     static SCRATCH: RefCell<(Aligned, Aligned, skip::ChannelLists)> = RefCell::default();
 }
 
-/// Computes `grad_weight[n, k] = Σ_pixels source[pixel, k]·grad_output[pixel, n]` for every group. `channels` are the
-/// output channels of one group.
-#[expect(clippy::too_many_arguments, reason = "the slices of the formula, each by its name")]
+/// Computes `grad_weight[n, k] = Σ_pixels source[pixel, k]·grad_output[pixel, n]` for every group.
 pub(super) fn weight_grad<X: Source, G: Element>(
     isa: Isa,
-    precision: Precision,
-    layout: Layout,
-    order: Order,
-    channels: usize,
+    direction: &Direction,
     source: X,
     grad_output: &[G],
     grad_weight: &mut [f32],
 ) {
-    let gather = gather(precision, layout);
-    let cut = Cut::new(isa, channels);
+    let Direction { precision, layout, order, channels } = *direction;
+    let (gather, cut) = (gather(direction), Cut::new(isa, channels));
     let (panels, units) = (order.groups * cut.len(), gather.units());
     let (chunks, size) = sums(&gather, &order, &cut);
     let mut partial = Aligned::zeroed(chunks * size);
@@ -128,12 +124,11 @@ pub(super) fn add_up(partial: &mut [f32], size: usize) -> &[f32] {
     sums
 }
 
-fn gather(precision: Precision, layout: Layout) -> Gather {
-    let elements = match precision {
+fn gather(direction: &Direction) -> Gather {
+    direction.gather(match direction.precision {
         Precision::F32 => Elements::Values,
         Precision::Bf16 => Elements::FramePairs,
-    };
-    Gather::new(Layout { elements, ..layout })
+    })
 }
 
 /// Chunks of units, and the sums of each.
@@ -143,14 +138,8 @@ fn sums(gather: &Gather, order: &Order, cut: &Cut) -> (usize, usize) {
 }
 
 /// Values of the memory that is shared by all threads.
-pub(super) fn workspace(
-    isa: Isa,
-    precision: Precision,
-    layout: Layout,
-    order: Order,
-    channels: usize,
-) -> usize {
-    let (chunks, size) = sums(&gather(precision, layout), &order, &Cut::new(isa, channels));
+pub(super) fn workspace(isa: Isa, direction: &Direction) -> usize {
+    let (chunks, size) = sums(&gather(direction), &direction.order, &Cut::new(isa, direction.channels));
     chunks * size
 }
 

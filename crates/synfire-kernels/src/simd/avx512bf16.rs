@@ -29,18 +29,6 @@ impl Simd for Avx512Bf16 {
     }
 
     #[inline(always)]
-    unsafe fn widen(from: *const bf16) -> __m512 {
-        // SAFETY: the caller's promises.
-        unsafe { Avx512::widen(from) }
-    }
-
-    #[inline(always)]
-    unsafe fn spikes(bits: u16) -> __m512 {
-        // SAFETY: the caller's promises.
-        unsafe { Avx512::spikes(bits) }
-    }
-
-    #[inline(always)]
     unsafe fn narrow(to: *mut bf16, v: __m512) {
         // SAFETY: the caller vouches for the instruction set and the pointer.
         unsafe { to.cast::<__m256bh>().write_unaligned(_mm512_cvtneps_pbh(v)) }

@@ -2,6 +2,23 @@
 
 #![allow(dead_code, reason = "every test file uses some of it")]
 
+use synfire_kernels::bf16::Precision;
+use synfire_kernels::conv::ConvShape;
+
+/// A small convolution, no size of which divides another.
+pub(crate) const SMALL: ConvShape = ConvShape {
+    frames: 2,
+    height: 3,
+    width: 4,
+    in_channels: 3,
+    out_channels: 17,
+    kernel: [3, 3],
+    stride: [1, 1],
+    padding: [1, 1],
+    groups: 1,
+    precision: Precision::F32,
+};
+
 /// Numbers from -1 to 1, a hash of seed and place.
 pub(crate) fn random(seed: u64, n: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;

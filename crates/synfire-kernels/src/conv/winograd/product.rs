@@ -5,18 +5,18 @@ use std::cell::RefCell;
 use rayon::prelude::*;
 
 use crate::aligned::Aligned;
-use crate::bf16::{Element, Precision};
+use crate::bf16::Element;
 use crate::disjoint::Disjoint;
 use crate::isa::Isa;
 use crate::simd::sizes;
 use crate::source::Source;
 
+use super::super::direction::Direction;
 use super::super::forward::{TASKS, padded_bias, run};
-use super::super::gather::Layout;
-use super::super::panels::{Cut, Form, Order};
+use super::super::panels::{Cut, Form};
 use super::super::tile::Pixels;
 use super::transform::{Outputs, Rows, Windows};
-use super::{PLACES, Tiles};
+use super::{LINE, PLACES, Tiles};
 
 /// About how many elements the transformed windows of a unit have: 256 KiB, a part of the second cache.
 const SCRATCH: usize = 1 << 16;
@@ -30,18 +30,15 @@ thread_local! {
 }
 
 /// As [`super::super::forward::product`].
-#[expect(clippy::too_many_arguments, reason = "the slices of the formula, each by its name")]
 pub(in super::super) fn product<X: Source, Y: Element>(
     isa: Isa,
-    precision: Precision,
-    layout: Layout,
-    order: Order,
-    channels: usize,
+    direction: &Direction,
     source: X,
     weight: &[f32],
     bias: Option<&[f32]>,
     output: &mut [Y],
 ) {
+    let Direction { precision, layout, order, channels } = *direction;
     let cut = Cut::new(isa, channels);
     let weights = order.pack(isa, Form::Winograd, &cut, precision, weight);
     let bias = padded_bias(&cut, order.groups, bias);
@@ -89,7 +86,7 @@ pub(in super::super) fn product<X: Source, Y: Element>(
                     .zip(sums.chunks_exact_mut(size * panel.width));
                 for (place, ((scratch, weights), sums)) in places.enumerate() {
                     // The place that counts once in each of the four outputs starts from the bias.
-                    let bias = if place == 5 { &bias.as_slice()[first..] } else { &nothing };
+                    let bias = if place == LINE + 1 { &bias.as_slice()[first..] } else { &nothing };
                     let mut pixels = Pixels {
                         scratch,
                         bases: &bases[..range.len()],

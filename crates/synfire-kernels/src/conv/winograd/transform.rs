@@ -8,10 +8,10 @@ use std::ops::Range;
 use crate::bf16::{Element, Precision};
 use crate::disjoint::Disjoint;
 use crate::isa::Isa;
-use crate::simd::{Simd, per_isa};
+use crate::simd::{MOST_LANES, Simd, per_isa};
 use crate::source::Source;
 
-use super::{LINE, PLACES, Place, SIDE, Tiles};
+use super::{LINE, Origin, PLACES, SIDE, Tiles};
 
 /// A matrix of 0 and ±1 that makes `M` values of `N`.
 pub(super) trait Matrix<const N: usize, const M: usize> {
@@ -100,7 +100,7 @@ unsafe fn store<S: Simd, X: Element>(to: *mut X, v: S::V, n: usize) {
         if n >= S::LANES {
             return X::store::<S>(to, v);
         }
-        let mut some = [X::default(); 16];
+        let mut some = [X::default(); MOST_LANES];
         X::store::<S>(some.as_mut_ptr(), v);
         std::ptr::copy_nonoverlapping(some.as_ptr(), to, n);
     }
@@ -155,7 +155,7 @@ impl<X: Source> Windows<'_, X> {
 
     /// The window of a tile.
     #[inline(always)]
-    fn window<const N: usize>(&self, Place { frame, y, x }: Place) -> Window<N> {
+    fn window<const N: usize>(&self, Origin { frame, y, x }: Origin) -> Window<N> {
         let [height, width] = self.size;
         let (y, x) = (y as isize - self.before[0], x as isize - self.before[1]);
         let mut window = Window::outside();
@@ -208,9 +208,9 @@ impl<X: Source> Windows<'_, X> {
         let needed = if pairs && self.rows == Rows::Channels { values.div_ceil(2) } else { values };
         assert!(self.row >= needed && self.row.is_multiple_of(S::LANES) && filled <= plane);
         let to = self.to.as_mut_ptr();
-        let mut places = self.tiles.places(self.range.clone());
+        let mut origins = self.tiles.origins(self.range.clone());
         for row in (0..filled).step_by(self.row) {
-            let mut next = || places.next().map_or(Window::outside(), |place| self.window::<N>(place));
+            let mut next = || origins.next().map_or(Window::outside(), |origin| self.window::<N>(origin));
             let first = next();
             let second = if together == 2 { next() } else { Window::outside() };
             for c in (0..values).step_by(S::LANES) {
@@ -346,7 +346,7 @@ unsafe fn outputs_generic<S: Simd, Y: Element>(outputs: &Outputs<'_, Y>) {
     let Outputs { sums, width, size: [height, columns], pixel, .. } = *outputs;
     let (values, plane) = (outputs.channels.len(), sums.len() / PLACES);
     assert!(outputs.range.len() * width <= plane && values <= width && width.is_multiple_of(S::LANES));
-    for (row, Place { frame, y, x }) in outputs.tiles.places(outputs.range.clone()).enumerate() {
+    for (row, Origin { frame, y, x }) in outputs.tiles.origins(outputs.range.clone()).enumerate() {
         let mut to = [[std::ptr::null_mut::<Y>(); SIDE]; SIDE];
         for j in 0..SIDE.min(height - y) {
             for i in 0..SIDE.min(columns - x) {

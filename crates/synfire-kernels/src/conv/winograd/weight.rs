@@ -14,8 +14,9 @@ use crate::isa::Isa;
 use crate::simd::sizes;
 use crate::source::Source;
 
-use super::super::gather::{Layout, SLACK};
-use super::super::panels::{Cut, Form, Order};
+use super::super::direction::Direction;
+use super::super::gather::SLACK;
+use super::super::panels::{Cut, Form};
 use super::super::tile::{PIXELS, Weights};
 use super::super::weight::{add_up, run};
 use super::transform::{Rows, Windows};
@@ -31,48 +32,48 @@ thread_local! {
     static SCRATCHES: RefCell<(Aligned, Aligned)> = RefCell::default();
 }
 
-/// How many chunks the tiles are cut into, and the sums of each.
-fn sums(order: &Order, cut: &Cut, layout: &Layout, rows: usize) -> (usize, usize) {
-    let tasks = order.groups * LINE * cut.len().div_ceil(PANELS);
-    let chunks = (TASKS / tasks).clamp(1, rows.div_ceil(PIXELS));
-    (chunks, order.groups * PLACES * layout.group_channels * cut.width())
+/// How the tiles are summed over.
+struct Cuts {
+    /// Rows of tiles: one tile each, or where pairs are multiplied two.
+    rows: usize,
+    /// Tiles of a row.
+    together: usize,
+    /// Chunks that the rows are cut into.
+    chunks: usize,
+    /// Sums of a chunk.
+    sums: usize,
 }
 
-/// Rows of tiles: one tile each, or where pairs are multiplied two.
-fn rows(precision: Precision, tiles: &Tiles) -> (usize, usize) {
-    let together = if precision == Precision::Bf16 { 2 } else { 1 };
-    (tiles.len().div_ceil(together), together)
+impl Cuts {
+    fn new(direction: &Direction, tiles: &Tiles, cut: &Cut) -> Self {
+        let together = if direction.precision == Precision::Bf16 { 2 } else { 1 };
+        let rows = tiles.len().div_ceil(together);
+        let groups = direction.order.groups;
+        let tasks = groups * LINE * cut.len().div_ceil(PANELS);
+        let chunks = (TASKS / tasks).clamp(1, rows.div_ceil(PIXELS));
+        Cuts { rows, together, chunks, sums: groups * PLACES * direction.layout.group_channels * cut.width() }
+    }
 }
 
 /// Values of the memory that is shared by all threads.
-pub(in super::super) fn workspace(
-    isa: Isa,
-    precision: Precision,
-    layout: Layout,
-    order: Order,
-    channels: usize,
-) -> usize {
-    let (rows, _) = rows(precision, &Tiles::new(&layout));
-    let (chunks, size) = sums(&order, &Cut::new(isa, channels), &layout, rows);
-    chunks * size
+pub(in super::super) fn workspace(isa: Isa, direction: &Direction) -> usize {
+    let cut = Cut::new(isa, direction.channels);
+    let cuts = Cuts::new(direction, &Tiles::new(&direction.layout), &cut);
+    cuts.chunks * cuts.sums
 }
 
 /// As [`super::super::weight::weight_grad`].
-#[expect(clippy::too_many_arguments, reason = "the slices of the formula, each by its name")]
 pub(in super::super) fn weight_grad<X: Source, G: Element>(
     isa: Isa,
-    precision: Precision,
-    layout: Layout,
-    order: Order,
-    channels: usize,
+    direction: &Direction,
     source: X,
     grad_output: &[G],
     grad_weight: &mut [f32],
 ) {
+    let Direction { precision, layout, order, channels } = *direction;
     let cut = Cut::new(isa, channels);
     let tiles = Tiles::new(&layout);
-    let (rows, together) = rows(precision, &tiles);
-    let (chunks, size) = sums(&order, &cut, &layout, rows);
+    let Cuts { rows, together, chunks, sums: size } = Cuts::new(direction, &tiles, &cut);
     let of_channels = layout.group_channels;
     let row = of_channels.next_multiple_of(sizes(isa).0);
     // One run: a row's channels.
@@ -102,8 +103,6 @@ pub(in super::super) fn weight_grad<X: Source, G: Element>(
     tasks.into_par_iter().with_max_len(1).for_each(|(chunk, group, line, mut panels)| {
         SCRATCHES.with_borrow_mut(|(inputs, errors)| {
             let inputs = inputs.at_least(LINE * PIXELS * row + SLACK);
-            // What a vector reads past the end must be a number, as it is multiplied by 0.
-            inputs[LINE * PIXELS * row..].fill(0.0);
             let last = (chunk + 1) * rows / chunks;
             for first in (chunk * rows / chunks..last).step_by(PIXELS) {
                 let here = PIXELS.min(last - first);
