@@ -36,6 +36,11 @@ pub enum Pool {
 }
 
 impl Pool {
+    /// Whether the output may be [bits](crate::source::Bits): spikes, no averages of them, of whole words of channels.
+    pub fn fits_bits(self, channels: usize) -> bool {
+        !matches!(self, Pool::Average(_)) && channels.is_multiple_of(CHANNELS_PER_WORD)
+    }
+
     /// Side of the window.
     pub fn side(self) -> usize {
         match self {
@@ -118,9 +123,9 @@ impl BlockShape {
         if self.joint || self.constant { 0 } else { t }
     }
 
-    /// Whether the output may be [bits](crate::source::Bits): spikes, no averages of them, of whole words of channels.
+    /// Whether the output may be bits; see [`Pool::fits_bits`].
     pub fn fits_bits(&self) -> bool {
-        !matches!(self.pool, Pool::Average(_)) && self.channels.is_multiple_of(CHANNELS_PER_WORD)
+        self.pool.fits_bits(self.channels)
     }
 
     fn check(&self, input: usize, output: usize) {

@@ -265,8 +265,8 @@ pub fn batch_norm_backward(
     });
     let averages = norm.averages(shape, &merge(shape, &partial), grad_gamma, grad_beta);
     each_block(shape, grad_x, |step, values, grad_x| {
-        let centre_of = averages.of_step(step, 0..c);
-        centre(isa, norm.of_step(&scales, step, 0..c), centre_of, &x[values], grad_x);
+        let (normal, averages) = (norm.of_step(&scales, step, 0..c), averages.of_step(step, 0..c));
+        centre(isa, normal, averages, &x[values], grad_x);
     });
 }
 

@@ -3,7 +3,8 @@
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// Asks for all of a slice. It is read as always, sooner if the processor heeds it.
+/// Asks for the cache lines of a slice (but a part of one at its end). It is read as always, sooner if the processor
+/// heeds it.
 #[inline(always)]
 pub(crate) fn prefetch<T>(values: &[T]) {
     #[cfg(target_arch = "x86_64")]

@@ -64,7 +64,7 @@ impl ConvNorm {
         }
     }
 
-    /// The convolution of `flow`.
+    /// The shape of the convolution of `flow`.
     pub(crate) fn shape(&self, flow: &Flow<4>, pass: &Pass) -> ConvShape {
         let [frames, height, width, in_channels] = flow.sizes();
         let [out_channels, _, kh, kw] = self.weight.shape[..] else {

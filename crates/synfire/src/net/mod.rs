@@ -153,8 +153,7 @@ impl Net {
                     let neurons = (module + 2 + usize::from(*relu)).to_string();
                     image = if fused {
                         let pool = match layers.next_if(|(next, _)| matches!(next, Layer::Pool(..))) {
-                            Some((Layer::Pool(Pooling::Max, side), _)) => Pool::Max(*side),
-                            Some((Layer::Pool(Pooling::Average, side), _)) => Pool::Average(*side),
+                            Some((Layer::Pool(kind, side), _)) => kind.in_block(*side),
                             _ => Pool::None,
                         };
                         let bits = matches!(layers.peek(), Some((Layer::Conv { .. }, _)));

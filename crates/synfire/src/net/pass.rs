@@ -261,13 +261,13 @@ impl<'a> Pass<'a> {
             let share = present as f64 / input.sizes().iter().product::<usize>().max(1) as f64;
             // Where silence is heard too, all errors are wanted.
             let wanted = if input.spikes { share } else { 1.0 };
-            let way = |pass, density| shape.way(pass, density);
             self.densities.push(Density {
                 module,
                 share,
-                forward: way(conv::Pass::Forward, share),
-                input_gradient: (!self.densities.is_empty()).then(|| way(conv::Pass::InputGrad, wanted)),
-                weight_gradient: way(conv::Pass::WeightGrad, share),
+                forward: shape.way(conv::Pass::Forward, share),
+                input_gradient: (!self.densities.is_empty())
+                    .then(|| shape.way(conv::Pass::InputGrad, wanted)),
+                weight_gradient: shape.way(conv::Pass::WeightGrad, share),
             });
         }
     }

@@ -9,6 +9,7 @@ use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Element, TensorData, f16};
 use bytemuck::Pod;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use synfire_kernels::bf16::{Precision, bf16};
 use synfire_kernels::isa::Isa;
@@ -42,7 +43,7 @@ fn is_portable() -> bool {
     implementation() == Implementation::Portable
 }
 
-/// A contiguous tensor whose storage begins at its first element.
+/// A contiguous tensor.
 fn contiguous(x: &FlexTensor) -> FlexTensor {
     x.to_contiguous()
 }
@@ -52,22 +53,25 @@ fn into_contiguous(x: FlexTensor) -> FlexTensor {
     if x.is_contiguous() { x } else { contiguous(&x) }
 }
 
-fn slice<E: Element + Pod>(x: &FlexTensor) -> &[E] {
-    let n: usize = x.layout().shape().num_elements();
+/// Where the values of a contiguous tensor lie in its storage.
+fn place(x: &FlexTensor) -> Range<usize> {
     let start = x.layout().start_offset();
-    &x.storage::<E>()[start..start + n]
+    start..start + x.layout().shape().num_elements()
+}
+
+fn slice<E: Element + Pod>(x: &FlexTensor) -> &[E] {
+    &x.storage::<E>()[place(x)]
+}
+
+/// As [`slice`], of a tensor's own memory: a copy's where another tensor shares it.
+fn slice_mut<E: Element + Pod>(x: &mut FlexTensor) -> &mut [E] {
+    let place = place(x);
+    &mut x.storage_mut::<E>()[place]
 }
 
 /// The words of spikes as bits.
 fn words(x: &FlexTensor) -> &[u16] {
     bytemuck::cast_slice(slice::<f16>(x))
-}
-
-/// As [`slice`], of a tensor's own memory: a copy's where another tensor shares it.
-fn slice_mut<E: Element + Pod>(x: &mut FlexTensor) -> &mut [E] {
-    let n: usize = x.layout().shape().num_elements();
-    let start = x.layout().start_offset();
-    &mut x.storage_mut::<E>()[start..start + n]
 }
 
 fn zeros<E: Element>(n: usize) -> Vec<E> {

@@ -73,6 +73,16 @@ pub enum Pooling {
     Average,
 }
 
+impl Pooling {
+    /// The same as part of a block, over windows of this side.
+    pub fn in_block(self, side: usize) -> Pool {
+        match self {
+            Pooling::Max => Pool::Max(side),
+            Pooling::Average => Pool::Average(side),
+        }
+    }
+}
+
 /// How a neuron layer meets its input current.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LifShape {
@@ -306,8 +316,8 @@ pub fn spikes_in_element(spikes: &Tensor<4>) -> usize {
     if spikes.dtype() == BITS { CHANNELS_PER_WORD } else { 1 }
 }
 
-/// Convolution of frames `[F, H, W, C]`, or of [bits](BlockConfig::bits), to `[F, H', W', N]`; `weight` is flat `[N, C/groups, kh, kw]`. In bf16 the
-/// output may be a tensor of bf16, which [`block::block`] and this function read.
+/// Convolution of frames `[F, H, W, C]`, or of [bits](BlockConfig::bits), to `[F, H', W', N]`; `weight` is flat
+/// `[N, C/groups, kh, kw]`. In bf16 the output may be a tensor of bf16, which [`block::block`] and this function read.
 ///
 /// # Panics
 /// If a tensor's size does not fit the shape.

@@ -7,11 +7,10 @@
 use super::error::ConfigError;
 use crate::file::TensorMap;
 use crate::net::{LayerSpec, Plan, PlannedLayer};
-use crate::ops::{ConvShape, Pooling, Precision};
+use crate::ops::{ConvShape, Pool, Precision};
 use crate::optim::OptimizerKind;
 use synfire_kernels::conv::Pass;
 use synfire_kernels::isa::Isa;
-use synfire_kernels::source::CHANNELS_PER_WORD;
 use sysinfo::{MemoryRefreshKind, System};
 
 /// Wide enough for what a layer string can ask for.
@@ -182,12 +181,14 @@ fn stages(plan: &Plan, training: &Training) -> Vec<Stage> {
         match layer.spec {
             LayerSpec::Conv { channels, kernel, stride } => {
                 let z = convolution(layer.input, channels, kernel, stride);
-                let pool = layers.next_if(|next| matches!(next.spec, LayerSpec::Pool { .. }));
-                let spikes = outputs(pool.unwrap_or(layer));
-                let averaged = pool
-                    .is_some_and(|pool| matches!(pool.spec, LayerSpec::Pool { kind: Pooling::Average, .. }));
+                let pooled = layers.next_if(|next| matches!(next.spec, LayerSpec::Pool { .. }));
+                let pool = match pooled.map(|pool| pool.spec) {
+                    Some(LayerSpec::Pool { kind, size }) => kind.in_block(size),
+                    _ => Pool::None,
+                };
+                let spikes = outputs(pooled.unwrap_or(layer));
                 let convolved = layers.peek().is_some_and(|next| matches!(next.spec, LayerSpec::Conv { .. }));
-                let bits = !averaged && convolved && channels % CHANNELS_PER_WORD == 0;
+                let bits = convolved && pool.fits_bits(channels);
                 stage.kept = activation * z + if bits { spikes / 8 } else { activation * spikes };
                 stage.error = activation * spikes;
             }
