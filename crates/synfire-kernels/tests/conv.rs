@@ -33,10 +33,14 @@ fn check_sums(sums: &Sums, what: impl std::fmt::Debug, isa: Isa, found: &[f32]) 
 #[track_caller]
 fn check(shape: ConvShape) {
     let dense = random(1, shape.input_len());
-    // Few enough values that zeros are skipped.
-    let sparse = dense.iter().map(|x| if *x > 0.6 { *x } else { 0.0 }).collect::<Vec<f32>>();
+    // Few enough values that zeros are skipped; where Winograd's algorithm is the other choice, still fewer.
+    let fewer = |least: f32| dense.iter().map(|x| if *x > least { *x } else { 0.0 }).collect::<Vec<f32>>();
+    let mut inputs = vec![dense.clone(), fewer(0.6)];
+    if (1..20_000_000).contains(&shape.macs()) && shape.winograd(Pass::Forward, 1.0) {
+        inputs.push(fewer(0.8));
+    }
     for precision in [Precision::F32, Precision::Bf16] {
-        for input in [&dense, &sparse] {
+        for input in &inputs {
             check_input(ConvShape { precision, ..shape }, input);
         }
     }
@@ -297,27 +301,28 @@ fn bits() {
                 .collect();
             let [weight, grad] =
                 [(2, shape.weight_len()), (3, shape.output_len())].map(|(seed, n)| random(seed, n));
+            let narrow_spikes = narrow(&spikes);
             for isa in Isa::available() {
-                fn all<X: Source<Element = f32>>(
-                    isa: Isa,
-                    shape: &ConvShape,
-                    x: X,
-                    weight: &[f32],
-                    grad: &[f32],
-                ) -> [Vec<f32>; 3] {
-                    let (mut y, mut dx, mut dw) =
-                        (unwritten(grad.len()), unwritten(shape.input_len()), unwritten(weight.len()));
-                    conv2d(isa, shape, x, weight, None, &mut y);
-                    conv2d_input_grad(isa, shape, grad, weight, Some(x), &mut dx);
-                    conv2d_weight_grad(isa, shape, x, grad, &mut dw);
-                    [y, dx, dw]
-                }
-                let values = all(isa, &shape, &spikes[..], &weight, &grad);
-                let bits = all(isa, &shape, Bits::new(&words), &weight, &grad);
-                assert!(values == bits, "{shape:?} on {isa}");
+                let what = format!("{shape:?} on {isa}");
+                let values = convolved(isa, &shape, &spikes[..], &weight, &grad);
+                let bits = convolved(isa, &shape, Bits::<f32>::new(&words), &weight, &grad);
+                assert!(values == bits, "{what}");
+                let values = convolved(isa, &shape, &narrow_spikes[..], &weight, &grad);
+                let bits = convolved(isa, &shape, Bits::<bf16>::new(&words), &weight, &grad);
+                assert!(values == bits, "{what}, in memory of bf16");
             }
         }
     }
+}
+
+/// The output and both gradients, that of the input where it is not 0.
+fn convolved<X: Source>(isa: Isa, shape: &ConvShape, x: X, weight: &[f32], grad: &[f32]) -> [Vec<f32>; 3] {
+    let (mut y, mut dw) = (unwritten(grad.len()), unwritten(weight.len()));
+    let mut dx = vec![X::Element::default(); shape.input_len()];
+    conv2d(isa, shape, x, weight, None, &mut y);
+    conv2d_input_grad(isa, shape, grad, weight, Some(x), &mut dx);
+    conv2d_weight_grad(isa, shape, x, grad, &mut dw);
+    [y, dx.into_iter().map(Element::widen).collect(), dw]
 }
 
 #[test]

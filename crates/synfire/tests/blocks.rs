@@ -180,42 +180,66 @@ fn a_block_in_one_operation_and_in_parts() {
         (Norm::Joint, true, true),
     ] {
         let case = format!("{norm}, constant {constant}, relu {relu}");
-        let run = |record: Record, training: bool| {
+        let made = || {
             let mut net = net("4C3-6C3-MP2-5C3-AP3-LI1", INPUT, 3, relu, lif(Method::Bpsta, 0.2), 3);
             net.norm = norm;
-            let input = match constant {
-                true => Input::constant(images(1), STEPS),
-                false => Input::frames(frames(1)),
-            };
-            let pass = if training { Pass::training(None) } else { Pass::inference() };
-            let mut pass = pass.recording(record);
-            net.track();
-            let readout = net.forward(input, &mut pass);
-            let found = values(readout.clone());
-            let gradients =
-                Loss::CrossEntropy.of(readout, &(0..BATCH).map(|i| i % 3).collect::<Vec<_>>()).backward();
-            let gradients = if training { net.take_gradients(&gradients) } else { Vec::new() };
-            let rates: Vec<_> =
-                pass.recorded.iter().map(|r| (r.module.clone(), values(r.rate.clone())[0])).collect();
-            let statistics: Vec<_> =
-                net.buffers().iter().flat_map(|buffer| values(buffer.value.clone())).collect();
-            (found, rates, statistics, gradients)
+            net
         };
-        for training in [true, false] {
-            let (fused, parts) = (run(Record::Rates, training), run(Record::Spikes, training));
-            assert_eq!(fused.0, parts.0, "{case}");
-            assert_eq!(fused.2, parts.2, "{case}");
-            assert_eq!(parts.1.len(), 3);
-            for ((module, rate), (expected_module, expected)) in fused.1.iter().zip(&parts.1) {
-                assert_eq!(module, expected_module);
-                assert!((rate - expected).abs() <= 1e-6, "{case}: {rate}, {expected}");
-            }
-            for (found, expected) in fused.3.into_iter().zip(parts.3) {
-                let expected = values(expected);
-                let scale = expected.iter().fold(1e-3f32, |m, v| m.max(v.abs()));
-                let scaled = |v: Vec<f32>| v.into_iter().map(|v| v / scale).collect::<Vec<_>>();
-                assert_close(&case, &scaled(values(found)), &scaled(expected), 1e-5);
-            }
+        let input = match constant {
+            true => Input::constant(images(1), STEPS),
+            false => Input::frames(frames(1)),
+        };
+        in_parts(&case, 3, made, &input, BATCH);
+    }
+}
+
+/// So many channels that spikes travel as bits, and so many frames that convolutions are Winograd's.
+#[test]
+fn bits_in_one_operation_and_values_in_parts() {
+    let (batch, size) = (4, [2, 8, 8]);
+    let frames =
+        random(1, STEPS * batch * 2 * 64).iter().map(|x| f32::from(u8::from(*x > 0.0))).collect::<Vec<_>>();
+    let input = Input::frames(tensor(&frames, [STEPS, batch, 2, 8, 8]));
+    for method in Method::ALL {
+        for (layers, blocks) in [("16C3-32C3-16C3-LI1", 3), ("32C3-16C3-MP2-48C3-16C3-AP2-LI1", 4)] {
+            let made = || net(layers, size, 3, true, lif(method, 0.2), 3);
+            in_parts(&format!("{layers}, {method}"), blocks, made, &input, batch);
+        }
+    }
+}
+
+/// Compares both ways of a network of so many blocks and three classes.
+fn in_parts(case: &str, blocks: usize, made: impl Fn() -> Net, input: &Input, batch: usize) {
+    let run = |record: Record, training: bool| {
+        let mut net = made();
+        let pass = if training { Pass::training(None) } else { Pass::inference() };
+        let mut pass = pass.recording(record);
+        net.track();
+        let readout = net.forward(input.clone(), &mut pass);
+        let found = values(readout.clone());
+        let labels = (0..batch).map(|i| i % 3).collect::<Vec<_>>();
+        let gradients = Loss::CrossEntropy.of(readout, &labels).backward();
+        let gradients = if training { net.take_gradients(&gradients) } else { Vec::new() };
+        let rates: Vec<_> =
+            pass.recorded.iter().map(|r| (r.module.clone(), values(r.rate.clone())[0])).collect();
+        let statistics: Vec<_> =
+            net.buffers().iter().flat_map(|buffer| values(buffer.value.clone())).collect();
+        (found, rates, statistics, gradients)
+    };
+    for training in [true, false] {
+        let (fused, parts) = (run(Record::Rates, training), run(Record::Spikes, training));
+        assert_eq!(fused.0, parts.0, "{case}");
+        assert_eq!(fused.2, parts.2, "{case}");
+        assert_eq!((fused.1.len(), parts.1.len()), (blocks, blocks), "{case}");
+        for ((module, rate), (expected_module, expected)) in fused.1.iter().zip(&parts.1) {
+            assert_eq!(module, expected_module);
+            assert!((rate - expected).abs() <= 1e-6, "{case}: {rate}, {expected}");
+        }
+        for (found, expected) in fused.3.into_iter().zip(parts.3) {
+            let expected = values(expected);
+            let scale = expected.iter().fold(1e-3f32, |m, v| m.max(v.abs()));
+            let scaled = |v: Vec<f32>| v.into_iter().map(|v| v / scale).collect::<Vec<_>>();
+            assert_close(case, &scaled(values(found)), &scaled(expected), 1e-5);
         }
     }
 }
