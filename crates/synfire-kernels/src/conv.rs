@@ -127,15 +127,23 @@ impl ConvShape {
 
     /// How a pass is computed over an input of which a share of `density` is not 0, as [`ConvShape::winograd`] counts it.
     /// Zeros are skipped or not by parts of the input; this is what is done where they are spread evenly.
+    ///
+    /// # Panics
+    /// As [`ConvShape::out_height`] and [`ConvShape::weight_len`].
     pub fn way(&self, pass: Pass, density: f64) -> Way {
+        // Of elements: a pair is skipped where both of its values are 0.
+        let share = match self.precision {
+            Precision::F32 => density,
+            Precision::Bf16 => 1.0 - (1.0 - density).powi(2),
+        };
         let sparse = match pass {
             Pass::Forward => {
                 let gather =
                     Direction::forward(self).gather(Elements::for_sums_over_channels(self.precision));
-                skip::pays_for_pixels(density, &gather, self.kernel)
+                skip::pays_for_pixels(share, &gather, self.kernel)
             }
             Pass::InputGrad => density <= FIRED,
-            Pass::WeightGrad => skip::pays_for_weights(density),
+            Pass::WeightGrad => skip::pays_for_weights(share),
         };
         match self.winograd(pass, density) {
             true => Way::Winograd,
@@ -375,6 +383,60 @@ multiversion! {
         for row in rows.chunks_exact(sums.len()) {
             for (sum, x) in sums.iter_mut().zip(row) {
                 *sum += f64::from(x.widen());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What [`ConvShape::way`] says of a density is what the kernels do with an input of it.
+    #[test]
+    fn ways_are_those_of_the_kernels() {
+        for (precision, stride) in
+            [(Precision::F32, [2, 2]), (Precision::Bf16, [2, 2]), (Precision::Bf16, [1, 1])]
+        {
+            let shape = ConvShape {
+                frames: 40,
+                height: 8,
+                width: 8,
+                in_channels: 64,
+                out_channels: 64,
+                kernel: [3, 3],
+                stride,
+                padding: [0, 0],
+                groups: 1,
+                precision,
+            };
+            let direction = Direction::forward(&shape);
+            let pairs = if precision == Precision::F32 { Elements::Values } else { Elements::FramePairs };
+            for (pass, elements) in
+                [(Pass::Forward, Elements::for_sums_over_channels(precision)), (Pass::WeightGrad, pairs)]
+            {
+                let gather = direction.gather(elements);
+                for percent in [5, 25, 35, 45, 70] {
+                    let hash = |i: u32| i.wrapping_mul(2_654_435_761) >> 8;
+                    let spikes = (0..shape.input_len() as u32).map(|i| hash(hash(i) ^ 9) % 100 < percent);
+                    let input: Vec<f32> = spikes.map(|fires| f32::from(u8::from(fires))).collect();
+                    let isa = Isa::PORTABLE;
+                    let unit = gather.unit(0);
+                    let mut scratch = vec![0.0; gather.scratch_len()];
+                    gather.fill(isa, unit, 0, &input[..], &mut scratch);
+                    let share = skip::share(isa, &scratch[..gather.filled(unit)]);
+                    let sparse = match pass {
+                        Pass::Forward => skip::pays_for_pixels(share, &gather, shape.kernel),
+                        _ => skip::pays_for_weights(share),
+                    };
+                    let density = (&input[..]).density(isa);
+                    let expected = match shape.winograd(pass, density) {
+                        true => Way::Winograd,
+                        false if sparse => Way::Sparse,
+                        false => Way::Dense,
+                    };
+                    assert_eq!(shape.way(pass, density), expected, "{pass:?}, {precision}, {density}");
+                }
             }
         }
     }
