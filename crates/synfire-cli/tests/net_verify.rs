@@ -35,9 +35,16 @@ fn a_network_that_makes_no_sense_is_told_where() {
     let huge =
         ["1,99999999999999999999,8", "18446744073709551615,18446744073709551615,2", "65536,65536,65536"];
     for input in huge {
-        let ran = sandbox.run(&["net", "describe", "65536FC-65536FC-VOTE65536", "--input", input]);
-        assert!(ran.code == 0 || ran.code == 2, "{}", ran.err);
-        assert!(!ran.err.contains("panicked"), "{}", ran.err);
+        for net in
+            ["65536FC-65536FC-VOTE65536", "65536C3-65535C65535-MP2-65536RBS65535-LI65536", "1C1*65536-LI1"]
+        {
+            for sizes in [&[][..], &["-b", "4294967295", "-T", "4096"], &["-b", "18446744073709551615"]] {
+                let command = ["net", "describe", net, "--input", input, "--precision", "bf16"];
+                let ran = sandbox.run(&[&command, sizes].concat());
+                assert!(ran.code == 0 || ran.code == 2, "{command:?} {sizes:?}: {}", ran.err);
+                assert!(!ran.err.contains("panicked"), "{command:?} {sizes:?}: {}", ran.err);
+            }
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use rayon::prelude::*;
 
 use crate::bf16::{Element, Precision, convert};
 use crate::isa::{Isa, multiversion};
+use crate::lens;
 use crate::rows;
 use crate::source::Source;
 
@@ -72,7 +73,8 @@ impl ConvShape {
 
     fn out_len(&self, len: usize, axis: usize) -> usize {
         let (kernel, stride) = (self.kernel[axis], self.stride[axis]);
-        let padded = len + 2 * self.padding[axis];
+        let padded = self.padding[axis].checked_mul(2).and_then(|both| both.checked_add(len));
+        let padded = padded.unwrap_or_else(|| panic!("the padding is too large to be counted: {self:?}"));
         assert!(
             kernel > 0 && stride > 0,
             "a convolution needs a kernel and a stride of at least 1: {self:?}"
@@ -82,29 +84,32 @@ impl ConvShape {
     }
 
     /// Values in the input.
+    ///
+    /// # Panics
+    /// Where there are more than can be counted.
     pub fn input_len(&self) -> usize {
-        self.frames * self.height * self.width * self.in_channels
+        lens::product(self, [self.frames, self.height, self.width, self.in_channels])
     }
 
     /// Values in the output.
     ///
     /// # Panics
-    /// As [`ConvShape::out_height`].
+    /// As [`ConvShape::out_height`], and where there are more than can be counted.
     pub fn output_len(&self) -> usize {
-        self.frames * self.out_height() * self.out_width() * self.out_channels
+        lens::product(self, [self.frames, self.out_height(), self.out_width(), self.out_channels])
     }
 
     /// Values in the weight.
     ///
     /// # Panics
-    /// Where the channels cannot be divided by the groups.
+    /// Where the channels cannot be divided by the groups, or there are more than can be counted.
     pub fn weight_len(&self) -> usize {
         let groups = self.groups;
         assert!(
             groups > 0 && self.in_channels.is_multiple_of(groups) && self.out_channels.is_multiple_of(groups),
             "the channels cannot be divided into the groups: {self:?}"
         );
-        self.out_channels * (self.in_channels / groups) * self.kernel[0] * self.kernel[1]
+        lens::product(self, [self.out_channels, self.in_channels / groups, self.kernel[0], self.kernel[1]])
     }
 
     /// Multiplications of the forward pass, those with the padding's zeros included.
@@ -112,7 +117,8 @@ impl ConvShape {
     /// # Panics
     /// As [`ConvShape::out_height`] and [`ConvShape::weight_len`].
     pub fn macs(&self) -> u64 {
-        (self.frames * self.out_height() * self.out_width()) as u64 * self.weight_len() as u64
+        let pixels = lens::product(self, [self.frames, self.out_height(), self.out_width()]);
+        (pixels as u64).saturating_mul(self.weight_len() as u64)
     }
 
     /// Whether a pass over an input of which a share of `density` is not 0 is computed by Winograd's algorithm, which
@@ -121,6 +127,9 @@ impl ConvShape {
     /// It is chosen for kernels of 3x3 without a stride and with enough channels and frames, unless skipping zeros is
     /// faster still; by measurement, on any processor alike, so that all give alike results. For the gradient of the
     /// input `density` is the share of neurons that fired, or 1 where the errors of all are wanted.
+    ///
+    /// # Panics
+    /// As [`ConvShape::out_height`] and [`ConvShape::weight_len`].
     pub fn winograd(&self, pass: Pass, density: f64) -> bool {
         pass.by_winograd(&self.direction(pass), || density)
     }
@@ -154,6 +163,9 @@ impl ConvShape {
 
     /// Bytes that a pass over a dense input allocates beside what it is given: packed weights, or sums. Each thread has
     /// some hundred KiB more.
+    ///
+    /// # Panics
+    /// As [`ConvShape::out_height`] and [`ConvShape::weight_len`].
     pub fn workspace(&self, isa: Isa, pass: Pass) -> usize {
         let direction = self.direction(pass);
         let form = if self.winograd(pass, 1.0) { Form::Winograd } else { Form::Plain };

@@ -21,8 +21,12 @@
 //! # Checking
 //! [`mod@reference`] has each kernel once more as a plain loop in `f64`, which the tests compare against.
 
+#[cfg(target_endian = "big")]
+compile_error!("pairs of bf16 are written as two halves of a word, the lower one first");
+
 mod aligned;
 mod disjoint;
+mod lens;
 mod rows;
 mod simd;
 

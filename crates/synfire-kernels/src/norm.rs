@@ -20,6 +20,7 @@ use rayon::prelude::*;
 use crate::bf16::Element;
 use crate::disjoint::Disjoint;
 use crate::isa::{Isa, multiversion};
+use crate::lens;
 use crate::rows;
 
 /// The shape of a batch norm.
@@ -35,13 +36,19 @@ pub struct NormShape {
 
 impl NormShape {
     /// Values in the input, and in the output.
+    ///
+    /// # Panics
+    /// Where there are more than can be counted.
     pub fn values(&self) -> usize {
-        self.steps * self.rows * self.channels
+        lens::product(self, [self.steps, self.rows, self.channels])
     }
 
     /// Values in the means, and in the variances.
+    ///
+    /// # Panics
+    /// Where there are more than can be counted.
     pub fn statistics(&self) -> usize {
-        self.steps * self.channels
+        lens::product(self, [self.steps, self.channels])
     }
 
     fn check(&self, values: &[(&str, usize)], statistics: &[(&str, usize)], channels: &[(&str, usize)]) {

@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use crate::isa::{Isa, multiversion};
+use crate::lens;
 
 /// How many channels of a window are looked at together when the place of the maximum is needed.
 const LANES: usize = 64;
@@ -43,16 +44,19 @@ impl PoolShape {
     }
 
     /// Values in the input.
+    ///
+    /// # Panics
+    /// Where there are more than can be counted.
     pub fn input_len(&self) -> usize {
-        self.frames * self.height * self.width * self.channels
+        lens::product(self, [self.frames, self.height, self.width, self.channels])
     }
 
     /// Values in the output.
     ///
     /// # Panics
-    /// Where the window is empty or larger than the frame, or the stride is 0.
+    /// Where the window is empty or larger than the frame, the stride is 0, or there are more than can be counted.
     pub fn output_len(&self) -> usize {
-        self.frames * self.out_height() * self.out_width() * self.channels
+        lens::product(self, [self.frames, self.out_height(), self.out_width(), self.channels])
     }
 
     fn out_len(&self, len: usize) -> usize {

@@ -416,6 +416,52 @@ fn bias_gradients() {
     }
 }
 
+/// A value that is no number shows in what it enters, in each way of convolution, and nowhere else.
+#[test]
+fn what_is_no_number_stays_visible() {
+    let ways = [
+        (SMALL, 0.0, false),
+        (ConvShape { in_channels: 16, ..SMALL }, 0.97, false),
+        (ConvShape { frames: 48, ..TILED }, 0.0, true),
+        (ConvShape { frames: 48, ..TILED }, 0.97, false),
+    ];
+    for (shape, zeros, tiled) in ways {
+        for precision in [Precision::F32, Precision::Bf16] {
+            let shape = ConvShape { precision, ..shape };
+            assert_eq!(shape.winograd(Pass::Forward, 1.0 - zeros), tiled);
+            let [weight, grad] =
+                [(2, shape.weight_len()), (3, shape.output_len())].map(|(seed, n)| random(seed, n));
+            let mut x = random(1, shape.input_len());
+            x.iter_mut().filter(|x| x.abs() < zeros as f32).for_each(|x| *x = 0.0);
+            for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                // The last pixel's first channel, of the first frame.
+                let at = (shape.height * shape.width - 1) * shape.in_channels;
+                let mut x = x.clone();
+                x[at] = wrong;
+                for isa in Isa::available() {
+                    let what = format!("{shape:?}, {wrong}, {isa}");
+                    let [y, _, dw] = convolved(isa, &shape, &x[..], &weight, &grad);
+                    let (first, others) = y.split_at(shape.output_len() / shape.frames);
+                    assert!(!first[first.len() - 1].is_finite(), "{what}: output");
+                    assert!(others.iter().all(|y| y.is_finite()), "{what}: other frames");
+                    // Every output channel has a weight of the input channel in the kernel's middle.
+                    let of_kernel = dw.chunks_exact(shape.weight_len() / shape.out_channels);
+                    assert!(
+                        of_kernel.into_iter().all(|dw| !dw[4].is_finite()),
+                        "{what}: gradient of weights"
+                    );
+
+                    let mut grad = grad.clone();
+                    grad[0] = wrong;
+                    let mut dx = unwritten(x.len());
+                    conv2d_input_grad(isa, &shape, &grad, &weight, None::<&[f32]>, &mut dx);
+                    assert!(!dx[0].is_finite(), "{what}: gradient of input");
+                }
+            }
+        }
+    }
+}
+
 fn shapes() -> impl Strategy<Value = ConvShape> {
     let pair = |range: std::ops::Range<usize>| (range.clone(), range).prop_map(|(a, b)| [a, b]);
     let channels = (1..4usize, 1..30usize, 1..80usize);
@@ -441,11 +487,48 @@ fn shapes() -> impl Strategy<Value = ConvShape> {
     )
 }
 
+/// Shapes that Winograd's algorithm is chosen for.
+fn tiled_shapes() -> impl Strategy<Value = ConvShape> {
+    let sizes = (2..10usize, 2..10usize, 0..4usize, 0..4usize);
+    (sizes, 1..3usize, 16..40usize, 16..80usize, 0..20usize).prop_filter_map(
+        "most of the tiles is output",
+        |((height, width, down, across), groups, cin, cout, more)| {
+            let shape = ConvShape {
+                height,
+                width,
+                padding: [down, across],
+                groups,
+                in_channels: groups * cin,
+                out_channels: groups * cout,
+                ..TILED
+            };
+            if height + 2 * down < 3 || width + 2 * across < 3 {
+                return None;
+            }
+            let tiles = shape.out_height().div_ceil(2) * shape.out_width().div_ceil(2);
+            let shape = ConvShape { frames: 192usize.div_ceil(tiles) + more, ..shape };
+            shape.winograd(Pass::Forward, 1.0).then_some(shape)
+        },
+    )
+}
+
+#[test]
+#[should_panic(expected = "more values than can be counted")]
+fn shapes_that_wrap_are_refused() {
+    let shape = ConvShape { frames: 1 << 32, height: 1 << 16, width: 1 << 16, in_channels: 1, ..SMALL };
+    conv2d(Isa::PORTABLE, &shape, &[0.0][..], &random(2, 9 * 17), None, &mut [0.0]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn any_shape(shape in shapes()) {
+        check(shape);
+    }
+
+    #[test]
+    fn any_shape_for_winograd(shape in tiled_shapes()) {
         check(shape);
     }
 }

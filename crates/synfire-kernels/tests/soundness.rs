@@ -61,7 +61,7 @@ fn convolutions() {
             }
         }
         // The large one once as values and once as bits.
-        values(isa, &tiled, -2.0);
+        values(isa, &ConvShape { in_channels: 17, ..tiled }, -2.0);
         let words: Vec<u16> = (0..tiled.input_len() / 16).map(|i| (i * 40503) as u16).collect();
         convolve(isa, &ConvShape { precision: Precision::Bf16, ..tiled }, Bits::<bf16>::new(&words));
     }

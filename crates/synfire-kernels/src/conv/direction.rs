@@ -19,6 +19,8 @@ pub(super) struct Direction {
 impl Direction {
     /// Outputs from inputs.
     pub(super) fn forward(shape: &ConvShape) -> Self {
+        // Checks the groups, too.
+        let weights = shape.weight_len();
         let taps = shape.kernel[0] * shape.kernel[1];
         let channels = shape.in_channels / shape.groups;
         Direction {
@@ -37,7 +39,7 @@ impl Direction {
             },
             order: Order {
                 groups: shape.groups,
-                group: shape.weight_len() / shape.groups,
+                group: weights / shape.groups,
                 outer: channels * taps,
                 inner: taps,
                 taps,

@@ -124,7 +124,11 @@ impl Gather {
             1
         } else {
             let least = LEAST_PIXELS.div_ceil(oh * ow);
-            (SCRATCH / frame).min(MOST_PIXELS / (oh * ow)).min(frames / UNITS).max(least).clamp(1, frames)
+            (SCRATCH / frame)
+                .min(MOST_PIXELS / (oh * ow))
+                .min(frames / UNITS)
+                .max(least)
+                .clamp(1, frames.max(1))
         };
 
         let band = (rows - 1) * sy + kh;

@@ -29,8 +29,10 @@ impl Flow<4> {
 }
 
 impl<const D: usize> Flow<D> {
-    /// The values as `f32`; between convolutions in bf16 they are bf16, which no other layer reads.
+    /// The values as `f32`; between convolutions in bf16 they are bf16, which no other layer reads. Bits are no values:
+    /// they are for a convolution alone.
     pub(crate) fn widened(self) -> Self {
+        assert_eq!(ops::spikes_in_element(&self.values), 1, "spikes as bits where values are read");
         Self { values: self.values.cast(FloatDType::F32), ..self }
     }
 

@@ -312,7 +312,7 @@ pub trait SpikeOps: Backend {
 const BITS: DType = DType::F16;
 
 /// Spikes in an element of a tensor: 16 where they are bits, 1 otherwise.
-pub fn spikes_in_element(spikes: &Tensor<4>) -> usize {
+pub fn spikes_in_element<const D: usize>(spikes: &Tensor<D>) -> usize {
     if spikes.dtype() == BITS { CHANNELS_PER_WORD } else { 1 }
 }
 

@@ -167,7 +167,8 @@ impl<X: Source> Windows<'_, X> {
                 let x = (x + i as isize) as usize;
                 if y < height && x < width {
                     let at = ((frame * height + y) * width + x) * self.pixel + self.channels.start;
-                    assert!(at + self.channels.len() <= self.source.len());
+                    let (n, len) = (self.channels.len(), self.source.len());
+                    assert!(at <= len && n <= len - at);
                     window.pixels[j][i] = at;
                     inside += 1;
                 }
