@@ -1,21 +1,24 @@
 //! The operations on Burn's CPU backend, by `synfire-kernels`.
 
+mod tensors;
+
 use super::clock::{self, Kind};
 use super::{
-    BITS, BlockConfig, ConvConfig, ConvShape, LifShape, LinearShape, NormConfig, NormShape, PoolShape,
-    Pooling, SpikeKernels, SpikeOps, Stats, portable,
+    BlockConfig, ConvConfig, ConvShape, LifShape, LinearShape, NormConfig, NormShape, PoolShape, Pooling,
+    SpikeKernels, SpikeOps, Stats, portable,
 };
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
-use burn::tensor::{DType, Element, TensorData, f16};
-use bytemuck::Pod;
-use std::ops::Range;
+use burn::tensor::f16;
 use std::sync::atomic::{AtomicBool, Ordering};
-use synfire_kernels::bf16::{Precision, bf16};
 use synfire_kernels::isa::Isa;
 use synfire_kernels::norm::Normalisation;
-use synfire_kernels::source::{Bits, CHANNELS_PER_WORD};
+use synfire_kernels::source::CHANNELS_PER_WORD;
 use synfire_kernels::{block, conv, linear, neuron, norm, pool};
+use tensors::{
+    contiguous, dims, dtype, into_contiguous, slice, slice_mut, tensor, with_element, with_source, words,
+    zeros,
+};
 
 /// Which code runs the operations on the CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,94 +44,6 @@ pub fn implementation() -> Implementation {
 
 fn is_portable() -> bool {
     implementation() == Implementation::Portable
-}
-
-/// A contiguous tensor.
-fn contiguous(x: &FlexTensor) -> FlexTensor {
-    x.to_contiguous()
-}
-
-/// As [`contiguous`], without another owner of the memory where it is so already.
-fn into_contiguous(x: FlexTensor) -> FlexTensor {
-    if x.is_contiguous() { x } else { contiguous(&x) }
-}
-
-/// Where the values of a contiguous tensor lie in its storage.
-fn place(x: &FlexTensor) -> Range<usize> {
-    let start = x.layout().start_offset();
-    start..start + x.layout().shape().num_elements()
-}
-
-fn slice<E: Element + Pod>(x: &FlexTensor) -> &[E] {
-    &x.storage::<E>()[place(x)]
-}
-
-/// As [`slice`], of a tensor's own memory: a copy's where another tensor shares it.
-fn slice_mut<E: Element + Pod>(x: &mut FlexTensor) -> &mut [E] {
-    let place = place(x);
-    &mut x.storage_mut::<E>()[place]
-}
-
-/// The words of spikes as bits.
-fn words(x: &FlexTensor) -> &[u16] {
-    bytemuck::cast_slice(slice::<f16>(x))
-}
-
-fn zeros<E: Element>(n: usize) -> Vec<E> {
-    vec![E::default(); n]
-}
-
-/// Evaluates an expression with `E` the element of an activation: bf16 in memory, or `f32`.
-macro_rules! with_element {
-    ($dtype:expr, $E:ident => $body:expr) => {
-        if $dtype == DType::BF16 {
-            type $E = bf16;
-            $body
-        } else {
-            type $E = f32;
-            $body
-        }
-    };
-}
-
-/// Evaluates an expression with `$source` what a convolution of the given precision reads: values, or spikes as bits.
-macro_rules! with_source {
-    ($x:expr, $precision:expr, $source:ident => $body:expr) => {
-        match ($x.dtype(), $precision) {
-            (BITS, Precision::Bf16) => {
-                let $source = Bits::<bf16>::new(words($x));
-                $body
-            }
-            (BITS, Precision::F32) => {
-                let $source = Bits::<f32>::new(words($x));
-                $body
-            }
-            (DType::BF16, _) => {
-                let $source = slice::<bf16>($x);
-                $body
-            }
-            _ => {
-                let $source = slice::<f32>($x);
-                $body
-            }
-        }
-    };
-}
-
-/// The dtype of a convolution's output.
-fn dtype(precision: Precision) -> DType {
-    match precision {
-        Precision::F32 => DType::F32,
-        Precision::Bf16 => DType::BF16,
-    }
-}
-
-fn tensor<E: Element>(values: Vec<E>, shape: &[usize]) -> FlexTensor {
-    FlexTensor::from_data(TensorData::new(values, shape.to_vec()))
-}
-
-fn dims(x: &FlexTensor) -> Vec<usize> {
-    x.layout().shape().to_vec()
 }
 
 /// What a block's input is normalised with, as slices can be taken of it.
