@@ -4,7 +4,7 @@ mod common;
 
 use common::{Sandbox, TINY_NMNIST, json_lines, recording, write_nmnist};
 use image::{GrayImage, Luma};
-use synfire_events::nmnist;
+use synfire_events::{Format, to_bytes};
 
 #[test]
 fn eval_repeats_the_test_of_the_run() {
@@ -65,7 +65,7 @@ fn infer_takes_recordings() {
     let sandbox = Sandbox::new();
     write_nmnist(&sandbox, "data");
     sandbox.ok(&[&["train", "--data-dir", "data", "--out", "run"], TINY_NMNIST].concat());
-    sandbox.write("seven.bin", nmnist::encode(&recording(24, 3)).unwrap());
+    sandbox.write("seven.bin", to_bytes(Format::Nmnist, &recording(24, 3)).unwrap());
     let lines = json_lines(&sandbox.ok(&["infer", "run", "seven.bin", "--json"]));
     assert_eq!(lines[0]["input"], "seven.bin");
     // The run knows where its data were; another folder may be named.
@@ -78,15 +78,11 @@ fn infer_takes_recordings() {
     assert!(text.contains("labelled 7"), "{text}");
 
     GrayImage::new(34, 34).save(sandbox.path("a.png")).unwrap();
-    sandbox.fails(
-        &["infer", "run", "a.png"],
-        1,
-        &["a.png", "trained on recordings (.bin), this is an image"],
-    );
+    sandbox.fails(&["infer", "run", "a.png"], 1, &["a.png", "trained on recordings, this is an image"]);
     sandbox.write("ragged.bin", [0; 12]);
     sandbox.fails(&["infer", "run", "ragged.bin"], 1, &["ragged.bin", "byte 10"]);
     sandbox.write("outside.bin", [34, 0, 0, 0, 0]);
-    sandbox.fails(&["infer", "run", "outside.bin"], 1, &["outside.bin", "34x34", "x 34"]);
+    sandbox.fails(&["infer", "run", "outside.bin"], 1, &["outside.bin", "2x34x34", "2x240x304"]);
     sandbox.write("empty.bin", []);
     sandbox.fails(&["infer", "run", "empty.bin"], 1, &["empty.bin", "at least one event"]);
 }
@@ -100,10 +96,10 @@ fn infer_says_what_is_wrong_with_a_file() {
     sandbox.fails(&["infer", "run", "absent.png"], 1, &["absent.png"]);
     sandbox.fails(&["infer", "run", "words.txt"], 1, &["words.txt"]);
     sandbox.write("words.txt", "many");
-    let told = ["words.txt", "expected PNG, JPEG, PNM, BMP or an N-MNIST .bin"];
+    let told = ["words.txt", "expected an image (PNG, JPEG, PNM, BMP) or a recording"];
     sandbox.fails(&["infer", "run", "words.txt"], 1, &told);
-    sandbox.fails(&["infer", "run", "run"], 1, &["run: is a folder"]);
-    sandbox.write("seven.bin", nmnist::encode(&recording(24, 3)).unwrap());
+    sandbox.fails(&["infer", "run", "run"], 1, &["run:", "directory"]);
+    sandbox.write("seven.bin", to_bytes(Format::Nmnist, &recording(24, 3)).unwrap());
     sandbox.fails(&["infer", "run", "seven.bin"], 1, &["seven.bin", "1x8x8", "2x34x34"]);
     sandbox.fails(&["infer", "run"], 2, &["<FILE>"]);
     sandbox.fails(&["infer", "absent", "a.png"], 1, &["absent"]);

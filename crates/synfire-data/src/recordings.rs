@@ -3,22 +3,21 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use synfire_events::{EventError, Recording, to_frames};
+use synfire_events::{EventError, Recording, Sensor, to_frames};
 
 use crate::{DataError, FrameSpec, Kind, Source};
 
 /// Files of one recording each, and their labels.
 pub(crate) struct Recordings {
-    /// Width and height of the sensor.
-    sensor: (u16, u16),
+    sensor: Sensor,
     files: Vec<(PathBuf, u8)>,
     read: fn(&Path) -> Result<Recording, EventError>,
 }
 
 impl Recordings {
-    /// Recordings of a sensor of `(width, height)` pixels that `read` understands.
+    /// Recordings of a sensor that `read` understands.
     pub(crate) fn new(
-        sensor: (u16, u16),
+        sensor: Sensor,
         files: Vec<(PathBuf, u8)>,
         read: fn(&Path) -> Result<Recording, EventError>,
     ) -> Self {
@@ -36,7 +35,7 @@ impl Source for Recordings {
     }
 
     fn shape(&self) -> [usize; 3] {
-        [2, usize::from(self.sensor.1), usize::from(self.sensor.0)]
+        [2, usize::from(self.sensor.height), usize::from(self.sensor.width)]
     }
 
     fn label(&self, i: usize) -> usize {

@@ -14,6 +14,20 @@ pub enum EventError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// The operating system could not write the file.
+    #[error("cannot write the recording {}: {source}", file.display())]
+    Write {
+        /// The file that was to be written.
+        file: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The content is that of no format.
+    #[error("cannot read {}: its content is that of no known format of recordings", Name(file))]
+    UnknownContent {
+        /// The file, unless the bytes came from memory.
+        file: Option<PathBuf>,
+    },
     /// The bytes break the rules of their format.
     #[error("cannot read {} as {format}: at byte {offset} expected {expected}, found {found}", Name(file))]
     Malformed {
@@ -22,7 +36,7 @@ pub enum EventError {
         /// The format's name.
         format: &'static str,
         /// Where the offending value starts, in bytes from the start of the file.
-        offset: usize,
+        offset: u64,
         /// What the format asks for there.
         expected: String,
         /// What was there.
@@ -34,7 +48,7 @@ pub enum EventError {
         /// The file, unless the bytes came from memory.
         file: Option<PathBuf>,
         /// Length of the file.
-        bytes: usize,
+        bytes: u64,
     },
     /// An event cannot be written in the format asked for.
     #[error("cannot write event {index} as {format}: expected {expected}, found {found}")]
@@ -56,6 +70,14 @@ pub enum EventError {
         /// What was given.
         found: String,
     },
+    /// A name that is no format.
+    #[error("unknown format {name:?}: expected one of {known}")]
+    UnknownFormat {
+        /// What was asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
     /// A name that is no way of framing.
     #[error("unknown framing {0:?}: expected \"count\" or \"time\"")]
     UnknownFraming(String),
@@ -65,8 +87,12 @@ impl EventError {
     /// Names the file in an error that came from its bytes.
     #[must_use]
     pub fn in_file(mut self, path: &Path) -> Self {
-        if let Self::Malformed { file, .. } | Self::NoEvents { file, .. } = &mut self {
-            *file = Some(path.to_owned());
+        match &mut self {
+            Self::Malformed { file, .. } | Self::NoEvents { file, .. } | Self::UnknownContent { file } => {
+                *file = Some(path.to_owned());
+            }
+            Self::Io { file, .. } => path.clone_into(file),
+            _ => {}
         }
         self
     }

@@ -54,7 +54,7 @@ pub fn to_frames(
     framing: Framing,
     out: &mut [f32],
 ) -> Result<(), EventError> {
-    let (width, height) = (usize::from(recording.width), usize::from(recording.height));
+    let (width, height) = (usize::from(recording.sensor.width), usize::from(recording.sensor.height));
     let frame_len = 2 * height * width;
     if steps == 0 {
         return Err(frames_error("at least one time step", "0"));

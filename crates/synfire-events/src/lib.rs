@@ -1,29 +1,39 @@
 //! Event-camera recordings: their file formats, and the frames a network sees.
 //!
 //! An event camera reports, for single pixels and with microsecond resolution, that the brightness rose (*on*) or
-//! fell (*off*). A [`Recording`] is a sensor size and a list of such [`Event`]s. A reader per file format makes one
-//! from bytes ([`nmnist`]); [`frames`] counts its events into `T` frames of shape `[2, H, W]`.
+//! fell (*off*). A [`Recording`] is a [`Sensor`] and a list of such [`Event`]s; [`frames`] counts them into `T` frames of
+//! shape `[2, H, W]`.
 //!
 //! ```
-//! use synfire_events::{Event, Framing, Recording, to_frames};
+//! use synfire_events::{Event, Framing, Recording, Sensor, to_frames};
 //!
 //! let events = vec![Event { t: 0, x: 1, y: 0, on: true }, Event { t: 900, x: 0, y: 0, on: false }];
-//! let recording = Recording { width: 2, height: 1, events };
+//! let recording = Recording { sensor: Sensor { width: 2, height: 1 }, events };
 //! let mut frames = vec![0.0; 2 * 2 * 1 * 2]; // [T, polarity, H, W]
 //! to_frames(&recording, 2, Framing::Count, &mut frames)?;
 //! assert_eq!(frames, [0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0]);
 //! # Ok::<(), synfire_events::EventError>(())
 //! ```
 //!
-//! To add a format: a file with `parse` (bytes to recording), `read` (file to recording) and, if it is to be written,
-//! `encode`; errors through [`EventError`]; a test per malformed input.
+//! # Files
+//! [`read`] reads a whole recording, [`Reader`] one of any size piece by piece; [`Writer`] writes one. What [`Format`] a file
+//! has is seen from its content. A format is a file in `formats`: a [`Decoder`](formats::Decoder), which makes events of
+//! bytes, and an [`Encoder`](formats::Encoder), which makes bytes of events.
 
 mod error;
+mod format;
+pub mod formats;
 pub mod frames;
-pub mod nmnist;
+mod reader;
+mod writer;
+
+use std::fmt;
 
 pub use error::EventError;
+pub use format::Format;
 pub use frames::{Framing, to_frames};
+pub use reader::{Reader, read};
+pub use writer::{Writer, to_bytes, write};
 
 /// A change of brightness seen by one pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,13 +48,34 @@ pub struct Event {
     pub on: bool,
 }
 
-/// The events of one recording, in file order, and the size of the sensor that saw them.
+/// The size of an event camera's sensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Sensor {
+    /// Columns: every event has `x < width`.
+    pub width: u16,
+    /// Rows: every event has `y < height`.
+    pub height: u16,
+}
+
+impl Sensor {
+    /// Whether there is a pixel at this column and row.
+    #[inline]
+    pub fn holds(self, x: u16, y: u16) -> bool {
+        x < self.width && y < self.height
+    }
+}
+
+impl fmt::Display for Sensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
+}
+
+/// The events of one recording, in file order, and the sensor that saw them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recording {
-    /// Columns of the sensor: every event has `x < width`.
-    pub width: u16,
-    /// Rows of the sensor: every event has `y < height`.
-    pub height: u16,
+    /// The sensor.
+    pub sensor: Sensor,
     /// The events, in the order of the file; usually, but not necessarily, by rising time.
     pub events: Vec<Event>,
 }

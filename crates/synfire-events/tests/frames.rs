@@ -1,12 +1,12 @@
 //! Events to frames: where the cuts fall, what is conserved, and one test per refusal.
 
 use proptest::prelude::*;
-use synfire_events::{Event, EventError, Framing, Recording, to_frames};
+use synfire_events::{Event, EventError, Framing, Recording, Sensor, to_frames};
 
 /// A recording of one pixel, on events at these times.
 fn at_times(times: &[i64]) -> Recording {
     let events = times.iter().map(|&t| Event { t, x: 0, y: 0, on: true }).collect();
-    Recording { width: 1, height: 1, events }
+    Recording { sensor: Sensor { width: 1, height: 1 }, events }
 }
 
 /// Events in each of `steps` frames of a one-pixel recording.
@@ -44,7 +44,8 @@ fn by_time_durations_are_equal_and_the_last_frame_takes_the_rest() {
 fn polarity_is_the_channel_and_rows_are_y() {
     let events = vec![Event { t: 0, x: 2, y: 1, on: true }, Event { t: 1, x: 0, y: 1, on: false }];
     let mut out = vec![0.0; 2 * 2 * 3];
-    to_frames(&Recording { width: 3, height: 2, events }, 1, Framing::Count, &mut out).unwrap();
+    to_frames(&Recording { sensor: Sensor { width: 3, height: 2 }, events }, 1, Framing::Count, &mut out)
+        .unwrap();
     assert_eq!(out, [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, /* on */ 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
 }
 
@@ -61,7 +62,7 @@ fn what_cannot_be_framed_is_refused() {
     refused(&one, 2, 3);
     refused(&one, usize::MAX, 2);
     refused(&at_times(&[]), 2, 4);
-    refused(&Recording { width: 0, ..one.clone() }, 2, 0);
+    refused(&Recording { sensor: Sensor { width: 0, height: 1 }, ..one.clone() }, 2, 0);
     let outside = Recording { events: vec![Event { t: 0, x: 1, y: 0, on: true }], ..one };
     refused(&outside, 2, 4);
 }
@@ -84,7 +85,7 @@ proptest! {
     ) {
         let framing = if by_time { Framing::Time } else { Framing::Count };
         let events: Vec<Event> = events.into_iter().map(|(t, x, y, on)| Event { t, x, y, on }).collect();
-        let recording = Recording { width: 5, height: 4, events };
+        let recording = Recording { sensor: Sensor { width: 5, height: 4 }, events };
         let mut out = vec![f32::NAN; steps * 2 * 4 * 5];
         to_frames(&recording, steps, framing, &mut out).unwrap();
         // Summed over frames, every pixel and polarity has its own count.

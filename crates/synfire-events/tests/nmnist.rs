@@ -1,8 +1,15 @@
 //! The N-MNIST format: exact bytes, round trips, and one test per malformed input.
 
 use proptest::prelude::*;
-use synfire_events::nmnist::{self, SENSOR};
-use synfire_events::{Event, EventError, Recording};
+use synfire_events::formats::nmnist::{self, Records, SENSOR};
+use synfire_events::formats::{Decoder, Fault, decode_all};
+use synfire_events::{Event, EventError, Format, Reader, Recording, Sensor, to_bytes};
+
+/// The events of a whole file's bytes.
+fn parse(bytes: &[u8], sensor: Sensor) -> Result<Vec<Event>, Fault> {
+    let mut events = Vec::new();
+    decode_all(&mut Records::new(sensor), bytes, &mut events).map(|()| events)
+}
 
 fn message(error: impl std::error::Error) -> String {
     error.to_string()
@@ -12,57 +19,54 @@ fn message(error: impl std::error::Error) -> String {
 fn known_bytes_decode_to_known_events() {
     // x 10, y 30, off, 0x000351 = 849 µs; then x 33, y 0, on, the latest time of 23 bits.
     let bytes = [10, 30, 0x00, 0x03, 0x51, 33, 0, 0xff, 0xff, 0xff];
-    let recording = nmnist::parse(&bytes, SENSOR).unwrap();
-    assert_eq!((recording.width, recording.height), (34, 34));
-    let events = [Event { t: 849, x: 10, y: 30, on: false }, Event { t: 8_388_607, x: 33, y: 0, on: true }];
-    assert_eq!(recording.events, events);
-    assert_eq!(nmnist::encode(&recording).unwrap(), bytes);
+    let events = parse(&bytes, SENSOR).unwrap();
+    let known = [Event { t: 849, x: 10, y: 30, on: false }, Event { t: 8_388_607, x: 33, y: 0, on: true }];
+    assert_eq!(events, known);
+    assert_eq!(to_bytes(Format::Nmnist, &Recording { sensor: SENSOR, events }).unwrap(), bytes);
 }
 
 #[test]
 fn an_overflow_mark_moves_later_events_and_is_no_event() {
     let bytes = [1, 1, 0, 0, 5, 0, 240, 0, 0, 0, 2, 2, 0, 0, 1, 9, 240, 0x80, 1, 1, 3, 3, 0, 0, 2];
-    let times: Vec<i64> = nmnist::parse(&bytes, SENSOR).unwrap().events.iter().map(|event| event.t).collect();
-    assert_eq!(times, [5, 8192 + 1, 2 * 8192 + 2]);
+    let mut decoder = Records::new(SENSOR);
+    let mut events = Vec::new();
+    decode_all(&mut decoder, &bytes, &mut events).unwrap();
+    assert_eq!(events.iter().map(|event| event.t).collect::<Vec<_>>(), [5, 8192 + 1, 2 * 8192 + 2]);
+    assert_eq!(decoder.passed_over(), [("overflow of the clock", 2)]);
 }
 
 #[test]
-fn a_torn_record_is_an_error_at_its_offset() {
-    let error = nmnist::parse(&[1, 1, 0, 0, 5, 2, 2], SENSOR).unwrap_err();
-    assert_eq!(
-        message(error),
-        "cannot read the recording as an N-MNIST recording: at byte 5 expected the end of the file or an event of 5 \
-         bytes, found 2 more"
-    );
-}
-
-#[test]
-fn a_pixel_outside_the_sensor_is_an_error_at_its_offset() {
+fn a_pixel_outside_the_sensor_is_a_fault_at_its_offset() {
     for pixel in [[34, 0], [0, 34], [255, 255]] {
-        let bytes = [1, 1, 0, 0, 5, pixel[0], pixel[1], 0, 0, 6];
-        let error = nmnist::parse(&bytes, SENSOR).unwrap_err();
-        assert!(matches!(error, EventError::Malformed { offset: 5, .. }), "{error}");
+        let fault = parse(&[1, 1, 0, 0, 5, pixel[0], pixel[1], 0, 0, 6], SENSOR).unwrap_err();
+        assert_eq!((fault.at, &*fault.expected), (5, "a pixel of the 34x34 sensor"));
+        assert_eq!(fault.found, format!("x {}, y {}", pixel[0], pixel[1]));
     }
 }
 
 #[test]
-fn no_events_are_an_error() {
-    assert!(matches!(nmnist::parse(&[], SENSOR), Err(EventError::NoEvents { bytes: 0, .. })));
-    let only_overflow = [0, 240, 0, 0, 0];
-    assert!(matches!(nmnist::parse(&only_overflow, SENSOR), Err(EventError::NoEvents { bytes: 5, .. })));
+fn the_sensor_is_the_large_one_where_events_need_it() {
+    let reader = |bytes: &'static [u8]| Reader::new(Box::new(bytes), bytes.len() as u64, None).unwrap();
+    assert_eq!(reader(&[33, 33, 0, 0, 5]).sensor(), Some(SENSOR));
+    assert_eq!(reader(&[34, 33, 0, 0, 5]).sensor(), Some(nmnist::ATIS));
 }
 
 #[test]
-fn errors_name_the_file() {
+fn errors_name_the_file_and_the_byte() {
     let folder = tempfile::tempdir().unwrap();
-    let missing = folder.path().join("00002.bin");
-    assert!(message(nmnist::read(&missing).unwrap_err()).contains("00002.bin"));
-    std::fs::write(&missing, [1, 2, 3]).unwrap();
-    assert!(
-        message(nmnist::read(&missing).unwrap_err()).contains("00002.bin as an N-MNIST recording: at byte 0")
-    );
-    std::fs::write(&missing, []).unwrap();
-    assert!(message(nmnist::read(&missing).unwrap_err()).contains("00002.bin: expected at least one event"));
+    let file = folder.path().join("00002.bin");
+    let read = || message(nmnist::read(&file).unwrap_err());
+    let size = || message(nmnist::check_size(&file).unwrap_err());
+    assert!(read().contains("00002.bin") && size().contains("00002.bin"));
+    std::fs::write(&file, [1, 2, 0, 0, 5, 3, 4]).unwrap();
+    let told = "00002.bin as an N-MNIST recording: at byte 5 expected the end of the file or an event of 5 bytes, found 2 \
+                more bytes";
+    assert!(read().ends_with(told) && size().ends_with(told), "{}", read());
+    std::fs::write(&file, []).unwrap();
+    let told = "00002.bin: expected at least one event, found none in its 0 bytes";
+    assert!(read().ends_with(told) && size().ends_with(told));
+    std::fs::write(&file, [0, 240, 0, 0, 0]).unwrap();
+    assert!(read().ends_with("found none in its 5 bytes"));
 }
 
 #[test]
@@ -77,8 +81,8 @@ fn what_does_not_fit_is_not_written() {
         Event { y: 240, ..event },
     ];
     for bad in bad {
-        let recording = Recording { width: 640, height: 480, events: vec![event, bad] };
-        let error = nmnist::encode(&recording).unwrap_err();
+        let sensor = Sensor { width: 640, height: 480 };
+        let error = to_bytes(Format::Nmnist, &Recording { sensor, events: vec![event, bad] }).unwrap_err();
         assert!(matches!(error, EventError::Unwritable { index: 1, .. }), "{error}");
     }
 }
@@ -88,19 +92,19 @@ proptest! {
     fn written_recordings_read_back(
         events in proptest::collection::vec((0..1_i64 << 23, 0..34_u16, 0..34_u16, any::<bool>()), 1..200),
     ) {
-        let events = events.into_iter().map(|(t, x, y, on)| Event { t, x, y, on }).collect();
-        let recording = Recording { width: 34, height: 34, events };
-        let bytes = nmnist::encode(&recording).unwrap();
-        prop_assert_eq!(nmnist::parse(&bytes, SENSOR).unwrap(), recording);
+        let events: Vec<Event> = events.into_iter().map(|(t, x, y, on)| Event { t, x, y, on }).collect();
+        let bytes = to_bytes(Format::Nmnist, &Recording { sensor: SENSOR, events: events.clone() }).unwrap();
+        prop_assert_eq!(parse(&bytes, SENSOR).unwrap(), events);
     }
 
     #[test]
     fn arbitrary_bytes_never_panic(
         bytes in proptest::collection::vec(any::<u8>(), 0..200),
-        sensor in any::<(u16, u16)>(),
+        (width, height) in any::<(u16, u16)>(),
     ) {
-        if let Ok(recording) = nmnist::parse(&bytes, sensor) {
-            prop_assert!(recording.events.iter().all(|event| event.x < sensor.0 && event.y < sensor.1));
+        let sensor = Sensor { width, height };
+        if let Ok(events) = parse(&bytes, sensor) {
+            prop_assert!(events.iter().all(|event| sensor.holds(event.x, event.y)));
         }
     }
 }

@@ -8,7 +8,7 @@ use synfire::infer::answer;
 use synfire::net::{Net, Plan};
 use synfire::ops::Lif;
 use synfire::train::TrainConfig;
-use synfire_events::{Event, Framing, Recording, to_frames};
+use synfire_events::{Event, Framing, Recording, Sensor, to_frames};
 
 fn main() -> Result<(), Box<dyn Error>> {
     // A point that moves along the diagonal of a 16x16 sensor, leaving on events before and off events behind it.
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let at = i / 64;
         Event { t: i64::from(i) * 50, x: at, y: at.saturating_sub(i % 2), on: i % 2 == 0 }
     });
-    let recording = Recording { width: 16, height: 16, events: events.collect() };
+    let recording = Recording { sensor: Sensor { width: 16, height: 16 }, events: events.collect() };
     let steps = 8;
     let mut frames = vec![0.0; steps * 2 * 16 * 16];
     to_frames(&recording, steps, Framing::Count, &mut frames)?;

@@ -3,7 +3,7 @@
 use super::{DeviceArgument, Error, checkpoint_path, data_set, percent};
 use crate::console::Console;
 use clap::Args;
-use image::ImageError;
+use image::ImageReader;
 use image::imageops::FilterType;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,13 @@ use std::time::Instant;
 use synfire::infer::{Answer, answer};
 use synfire::train::{Checkpoint, TrainConfig, check_inference};
 use synfire_data::Source;
-use synfire_events::{frames, nmnist};
+use synfire_events::{EventError, Sensor, to_frames};
 
 /// Classify images or recordings with a trained network.
 ///
 /// Prints for each the class, how certain the network is, from which time step on the answer no longer changed,
-/// and the time it took. Images (PNG, JPEG, PNM, BMP) are scaled to the network's input; recordings are N-MNIST .bin files.
+/// and the time it took. Images (PNG, JPEG, PNM, BMP) are scaled to the network's input; recordings are of any format that
+/// `synfire data info` reads.
 #[derive(Args)]
 pub(crate) struct Infer {
     /// Run folder or checkpoint.
@@ -94,28 +95,14 @@ impl Infer {
     }
 }
 
-/// An image `[C, H, W]` in 0..=1 or a recording's frames `[T, C, H, W]`, by the file's name.
+/// An image `[C, H, W]` in 0..=1 or a recording's frames `[T, C, H, W]`, by the file's content.
 fn read(file: &Path, [c, h, w]: [usize; 3], config: &TrainConfig) -> Result<Vec<f32>, Error> {
     let failed = |e: &dyn std::fmt::Display| Error::failed(format!("cannot read {}: {e}", file.display()));
-    if file.is_dir() {
-        return Err(failed(&"is a folder"));
+    let image = ImageReader::open(file).and_then(ImageReader::with_guessed_format).map_err(|e| failed(&e))?;
+    if image.format().is_none() {
+        return read_recording(file, [c, h, w], config);
     }
-    if file.extension().is_some_and(|extension| extension == "bin") {
-        let recording = nmnist::read(file).map_err(|e| Error::failed(e.to_string()))?;
-        if [2, usize::from(recording.height), usize::from(recording.width)] != [c, h, w] {
-            let found = format!("2x{}x{}", recording.height, recording.width);
-            return Err(failed(&format!(
-                "the network takes {c}x{h}x{w}, the recording's frames are {found}"
-            )));
-        }
-        let mut out = vec![0.0; config.time_steps * c * h * w];
-        frames::to_frames(&recording, config.time_steps, config.framing, &mut out).map_err(|e| failed(&e))?;
-        return Ok(out);
-    }
-    let image = image::open(file).map_err(|e| match e {
-        ImageError::Unsupported(_) => failed(&"expected PNG, JPEG, PNM, BMP or an N-MNIST .bin"),
-        other => failed(&other),
-    })?;
+    let image = image.decode().map_err(|e| failed(&e))?;
     let image = image.resize_exact(w as u32, h as u32, FilterType::Triangle);
     let planes: Vec<f32> = match c {
         1 => image.to_luma32f().into_raw(),
@@ -125,8 +112,29 @@ fn read(file: &Path, [c, h, w]: [usize; 3], config: &TrainConfig) -> Result<Vec<
                 .flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied().collect::<Vec<_>>())
                 .collect()
         }
-        2 => return Err(failed(&"this network was trained on recordings (.bin), this is an image")),
+        2 => return Err(failed(&"this network was trained on recordings, this is an image")),
         _ => return Err(failed(&format!("the network takes {c} channels, an image has 1 or 3"))),
     };
     Ok(planes)
+}
+
+fn read_recording(file: &Path, [c, h, w]: [usize; 3], config: &TrainConfig) -> Result<Vec<f32>, Error> {
+    let failed = |e: &dyn std::fmt::Display| Error::failed(e.to_string());
+    let recording = synfire_events::read(file).map_err(|e| match e {
+        EventError::UnknownContent { .. } => failed(&format!(
+            "cannot read {}: expected an image (PNG, JPEG, PNM, BMP) or a recording",
+            file.display()
+        )),
+        other => failed(&other),
+    })?;
+    let Sensor { width, height } = recording.sensor;
+    if [2, usize::from(height), usize::from(width)] != [c, h, w] {
+        return Err(failed(&format!(
+            "cannot read {}: the network takes {c}x{h}x{w}, the recording's frames are 2x{height}x{width}",
+            file.display()
+        )));
+    }
+    let mut out = vec![0.0; config.time_steps * c * h * w];
+    to_frames(&recording, config.time_steps, config.framing, &mut out).map_err(|e| failed(&e))?;
+    Ok(out)
 }

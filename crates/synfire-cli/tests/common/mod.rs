@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use synfire_events::{Event, Recording, nmnist};
+use synfire_events::{Event, Format, Recording, Sensor, to_bytes};
 
 /// Settings of a run that takes a fraction of a second.
 pub(crate) const TINY: &[&str] =
@@ -112,7 +112,7 @@ pub(crate) fn recording(x: u16, shift: u16) -> Recording {
         y: (shift + i / 4) % 34,
         on: i.is_multiple_of(3),
     };
-    Recording { width: 34, height: 34, events: (0..120).map(event).collect() }
+    Recording { sensor: Sensor { width: 34, height: 34 }, events: (0..120).map(event).collect() }
 }
 
 /// A set in N-MNIST's layout: threes to the left, sevens to the right; 8 to train on and 2 to test on of each.
@@ -120,7 +120,7 @@ pub(crate) fn write_nmnist(sandbox: &Sandbox, folder: &str) {
     for (digit, x) in [(3, 2), (7, 24)] {
         for i in 1..=10 {
             let part = if i <= 8 { "Train" } else { "Test" };
-            let bytes = nmnist::encode(&recording(x, i)).unwrap();
+            let bytes = to_bytes(Format::Nmnist, &recording(x, i)).unwrap();
             sandbox.write(&format!("{folder}/nmnist/{part}/{digit}/{i:05}.bin"), bytes);
         }
     }

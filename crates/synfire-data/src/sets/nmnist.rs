@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use synfire_events::nmnist;
+use synfire_events::formats::nmnist;
 
 use crate::recordings::{Recordings, files_by_class};
 use crate::set::digit_names;

@@ -1,0 +1,103 @@
+//! The formats there are.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::formats::{Decoder, EncodeError, Encoder, Fault, Output, nmnist};
+use crate::{EventError, Sensor};
+
+/// A file format of recordings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// [`nmnist`].
+    Nmnist,
+}
+
+/// What is known about a format, in the order in which files are compared with them.
+struct Entry {
+    format: Format,
+    name: &'static str,
+    title: &'static str,
+    extension: &'static str,
+    matches: fn(&[u8], u64) -> bool,
+    begin: fn(&[u8]) -> Result<(usize, Box<dyn Decoder>), Fault>,
+    encoder: fn(Sensor, &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError>,
+}
+
+static FORMATS: &[Entry] = &[
+    // Has no mark, so that the others come first.
+    Entry {
+        format: Format::Nmnist,
+        name: "nmnist",
+        title: "an N-MNIST recording",
+        extension: "bin",
+        matches: nmnist::matches,
+        begin: nmnist::begin,
+        encoder: nmnist::encoder,
+    },
+];
+
+impl Format {
+    /// All formats.
+    pub fn all() -> impl Iterator<Item = Self> {
+        FORMATS.iter().map(|entry| entry.format)
+    }
+
+    fn entry(self) -> &'static Entry {
+        FORMATS.iter().find(|entry| entry.format == self).expect("every format has an entry")
+    }
+
+    /// Its name, as [`FromStr`] reads it.
+    pub fn name(self) -> &'static str {
+        self.entry().name
+    }
+
+    /// What a file of it is called in a sentence, with its article.
+    pub fn title(self) -> &'static str {
+        self.entry().title
+    }
+
+    /// The usual ending of a file's name.
+    pub fn extension(self) -> &'static str {
+        self.entry().extension
+    }
+
+    /// The format of a file of `len` bytes that begins with `head`: all of it, or its first [`HEAD`](crate::formats::HEAD) bytes.
+    pub fn detect(head: &[u8], len: u64) -> Option<Self> {
+        FORMATS.iter().find(|entry| (entry.matches)(head, len)).map(|entry| entry.format)
+    }
+
+    /// A decoder of what follows a header, and where that begins. `head` is the start of the file: all of it, or its first
+    /// [`HEAD`](crate::formats::HEAD) bytes.
+    ///
+    /// # Errors
+    /// What the header breaks.
+    pub fn begin(self, head: &[u8]) -> Result<(usize, Box<dyn Decoder>), Fault> {
+        (self.entry().begin)(head)
+    }
+
+    /// An encoder, which has written what stands in front of the events.
+    ///
+    /// # Errors
+    /// Where the output refuses, or the format has no room for the sensor.
+    pub fn encoder(self, sensor: Sensor, output: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
+        (self.entry().encoder)(sensor, output)
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = EventError;
+
+    fn from_str(name: &str) -> Result<Self, EventError> {
+        Self::all().find(|format| format.name() == name).ok_or_else(|| {
+            let known = Self::all().map(Self::name).collect::<Vec<_>>().join(", ");
+            EventError::UnknownFormat { name: name.to_owned(), known }
+        })
+    }
+}
