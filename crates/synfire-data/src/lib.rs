@@ -23,7 +23,7 @@
 //!
 //! # Adding a data set
 //! 1. A file in `sets/` with a `RECIPE`: name, one-line description, the files it needs, and a function that opens it.
-//!    Still images in memory are a `Stills`, folders of recordings a `Recordings`.
+//!    Still images in memory are a `Stills`, recordings something that is `Recordings`.
 //! 2. A line in the table of `registry.rs`.
 //! 3. A test with real or written files, and one per malformed input the set's own code can meet.
 
@@ -37,6 +37,7 @@ mod recordings;
 mod registry;
 mod set;
 mod sets;
+mod simulated;
 mod split;
 mod stills;
 

@@ -1,4 +1,4 @@
-//! Recordings in files, read and framed when they are loaded.
+//! Event recordings, framed when they are loaded.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,27 +7,27 @@ use synfire_events::{EventError, Recording, Sensor, to_frames};
 
 use crate::{DataError, FrameSpec, Kind, Source};
 
-/// Files of one recording each, and their labels.
-pub(crate) struct Recordings {
-    sensor: Sensor,
-    files: Vec<(PathBuf, u8)>,
-    read: fn(&Path) -> Result<Recording, EventError>,
+/// Labelled recordings of one sensor.
+pub(crate) trait Recordings: Send + Sync {
+    /// The sensor of all of them.
+    fn sensor(&self) -> Sensor;
+
+    /// Their labels.
+    fn labels(&self) -> &[u8];
+
+    /// Recording `i`, of as many as there are labels.
+    fn recording(&self, i: usize) -> Result<Recording, DataError>;
+
+    /// What errors call recording `i`.
+    fn name(&self, i: usize) -> PathBuf;
 }
 
-impl Recordings {
-    /// Recordings of a sensor that `read` understands.
-    pub(crate) fn new(
-        sensor: Sensor,
-        files: Vec<(PathBuf, u8)>,
-        read: fn(&Path) -> Result<Recording, EventError>,
-    ) -> Self {
-        Self { sensor, files, read }
-    }
-}
+/// Recordings as samples of frames.
+pub(crate) struct Framed<R>(pub(crate) R);
 
-impl Source for Recordings {
+impl<R: Recordings> Source for Framed<R> {
     fn len(&self) -> usize {
-        self.files.len()
+        self.0.labels().len()
     }
 
     fn kind(&self) -> Kind {
@@ -35,20 +35,58 @@ impl Source for Recordings {
     }
 
     fn shape(&self) -> [usize; 3] {
-        [2, usize::from(self.sensor.height), usize::from(self.sensor.width)]
+        let Sensor { width, height } = self.0.sensor();
+        [2, height.into(), width.into()]
     }
 
     fn label(&self, i: usize) -> usize {
-        usize::from(self.files[i].1)
+        usize::from(self.0.labels()[i])
     }
 
     fn load(&self, i: usize, frames: &FrameSpec, out: &mut [f32]) -> Result<(), DataError> {
-        let Some((file, _)) = self.files.get(i) else {
+        if i >= self.len() {
             return Err(DataError::usage("load a recording", format!("a sample below {}", self.len()), i));
-        };
-        let recording = (self.read)(file)?;
-        to_frames(&recording, frames.steps, frames.framing, out)
-            .map_err(|source| DataError::Framing { file: file.clone(), source })
+        }
+        to_frames(&self.0.recording(i)?, frames.steps, frames.framing, out)
+            .map_err(|source| DataError::Framing { file: self.0.name(i), source })
+    }
+}
+
+/// Files of one recording each.
+pub(crate) struct Files {
+    sensor: Sensor,
+    files: Vec<PathBuf>,
+    labels: Vec<u8>,
+    read: fn(&Path) -> Result<Recording, EventError>,
+}
+
+impl Files {
+    /// Recordings of a sensor that `read` understands, and their labels.
+    pub(crate) fn new(
+        sensor: Sensor,
+        files: Vec<(PathBuf, u8)>,
+        read: fn(&Path) -> Result<Recording, EventError>,
+    ) -> Self {
+        let (files, labels) = files.into_iter().unzip();
+        Self { sensor, files, labels, read }
+    }
+}
+
+impl Recordings for Files {
+    fn sensor(&self) -> Sensor {
+        self.sensor
+    }
+
+    fn labels(&self) -> &[u8] {
+        &self.labels
+    }
+
+    fn recording(&self, i: usize) -> Result<Recording, DataError> {
+        Ok((self.read)(&self.files[i])?)
+    }
+
+    fn name(&self, i: usize) -> PathBuf {
+        self.files[i].clone()
     }
 }
 

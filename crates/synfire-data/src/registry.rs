@@ -1,10 +1,17 @@
 //! The table of data sets.
 
-use crate::sets::{cifar10, digits, mnist, nmnist};
+use crate::sets::{cifar10, digits, gestures, mnist, nmnist, nmnist_simulated};
 use crate::{DataError, DataSet, Locations};
 
 /// The data sets there are, in the order they are listed to the user.
-static RECIPES: &[Recipe] = &[digits::RECIPE, mnist::RECIPE, cifar10::RECIPE, nmnist::RECIPE];
+static RECIPES: &[Recipe] = &[
+    digits::RECIPE,
+    gestures::RECIPE,
+    mnist::RECIPE,
+    cifar10::RECIPE,
+    nmnist::RECIPE,
+    nmnist_simulated::RECIPE,
+];
 
 /// How to open a data set.
 pub struct Recipe {

@@ -243,7 +243,10 @@ fn nmnist_folders_must_be_there_and_be_classes() {
 #[test]
 fn a_recording_of_no_or_half_an_event_is_an_error_when_the_set_is_opened() {
     let cases: [(&[u8], &str); 2] = [
-        (&TWO_EVENTS[..8], "at byte 5 expected the end of the file or an event of 5 bytes, found 3 more"),
+        (
+            &TWO_EVENTS[..8],
+            "at byte 5 expected the end of the file or an event of 5 bytes, found 3 more bytes",
+        ),
         (&[], "expected at least one event, found none in its 0 bytes"),
     ];
     for (bytes, expected) in cases {

@@ -70,6 +70,14 @@ pub enum EventError {
         /// What was given.
         found: String,
     },
+    /// A camera cannot be simulated so.
+    #[error("cannot simulate a camera: expected {expected}, found {found}")]
+    Simulation {
+        /// What the simulation needs.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
     /// A name that is no format.
     #[error("unknown format {name:?}: expected one of {known}")]
     UnknownFormat {

@@ -25,6 +25,7 @@ mod format;
 pub mod formats;
 pub mod frames;
 mod reader;
+pub mod simulate;
 mod writer;
 
 use std::fmt;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use synfire_events::formats::nmnist;
 
-use crate::recordings::{Recordings, files_by_class};
+use crate::recordings::{Files, Framed, files_by_class};
 use crate::set::digit_names;
 use crate::{DataError, DataSet, Locations, Recipe};
 
@@ -22,7 +22,7 @@ fn open(locations: &Locations) -> Result<DataSet, DataError> {
     Ok(DataSet::new(RECIPE.name, digit_names(), train, test).note_partial(60_000, 10_000).in_folder(folder))
 }
 
-fn part(folder: &Path, name: &str) -> Result<Recordings, DataError> {
+fn part(folder: &Path, name: &str) -> Result<Framed<Files>, DataError> {
     let folder = folder.join(name);
     if !folder.is_dir() {
         return Err(DataError::FilesMissing { set: RECIPE.name, expected: RECIPE.files.into(), folder });
@@ -30,5 +30,5 @@ fn part(folder: &Path, name: &str) -> Result<Recordings, DataError> {
     let files = files_by_class(RECIPE.name, &folder, 10, "bin")?;
     // Their content is read when it is needed; a copy cut short is told before hours of training.
     files.iter().try_for_each(|(file, _)| nmnist::check_size(file))?;
-    Ok(Recordings::new(nmnist::SENSOR, files, nmnist::read))
+    Ok(Framed(Files::new(nmnist::SENSOR, files, nmnist::read)))
 }

@@ -86,7 +86,8 @@ fn paper_for(dataset: &str) -> TrainConfig {
             batch_size: 128,
             ..common
         },
-        "nmnist" => TrainConfig { net: "nmnist".into(), ..common },
+        "nmnist" | "nmnist-simulated" => TrainConfig { net: "nmnist".into(), ..common },
+        "gestures" => TrainConfig { net: "dvs".into(), batch_size: 16, ..common },
         _ => common,
     }
 }
@@ -118,7 +119,14 @@ fn default_for(dataset: &str) -> TrainConfig {
             shift: 4,
             ..common
         },
-        "nmnist" => TrainConfig {
+        "gestures" => TrainConfig {
+            net: "16C3-MP2-32C3-MP2-64C3-MP2-64C3-AP2-LI10".into(),
+            time_steps: 16,
+            epochs: 20,
+            batch_size: 16,
+            ..common
+        },
+        "nmnist" | "nmnist-simulated" => TrainConfig {
             net: "32C3-MP2-64C3-MP2-128C3-AP2-LI10".into(),
             time_steps: 8,
             epochs: 30,

@@ -1,0 +1,39 @@
+//! N-MNIST as a simulated camera sees it: every image of MNIST in three saccades
+//! ([`synfire_events::simulate::Moving::saccades`]).
+
+use synfire_events::formats::nmnist::SENSOR;
+use synfire_events::simulate::{Image, Moving};
+
+use super::mnist;
+use crate::recordings::Framed;
+use crate::set::digit_names;
+use crate::simulated::Simulated;
+use crate::stills::Stills;
+use crate::{DataError, DataSet, FrameSpec, Locations, Recipe, Source};
+
+pub(crate) const RECIPE: Recipe = Recipe {
+    name: "nmnist-simulated",
+    description: "simulated event recordings of MNIST's digits, 34x34; 60,000 train and 10,000 test, made of the files of mnist",
+    files: mnist::RECIPE.files,
+    open,
+};
+
+fn open(locations: &Locations) -> Result<DataSet, DataError> {
+    let folder = locations.find(mnist::RECIPE.name, RECIPE.files)?;
+    let (train, test) = mnist::read_parts(RECIPE.name, &folder)?;
+    let set =
+        DataSet::new(RECIPE.name, digit_names(), part("n-mnist train", train), part("n-mnist test", test));
+    let mut set = set.note_partial(60_000, 10_000).in_folder(folder);
+    set.notes.push("simulated: no camera made these recordings".into());
+    Ok(set)
+}
+
+fn part(name: &'static str, images: Stills) -> impl Source {
+    let [_, height, width] = images.shape();
+    let labels = images.labels().into_iter().map(|label| label as u8).collect();
+    Framed(Simulated::new(name, SENSOR, labels, move |i, _| {
+        let mut pixels = vec![0.0; width * height];
+        images.load(i, &FrameSpec::default(), &mut pixels).expect("an image for each label");
+        Moving::saccades(Image::new(width, height, pixels))
+    }))
+}
