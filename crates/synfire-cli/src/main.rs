@@ -41,6 +41,7 @@ Examples:
   synfire eval runs/digits --time-steps 1,2,4,8   accuracy against time steps
   synfire infer runs/digits image.png             the class of an image
   synfire net describe nmnist                     layers, shapes, parameters, MACs
+  synfire data show recording.raw -o film.gif     what an event camera saw
 
 `synfire COMMAND --help` explains a command.
 Exit code: 0 done, 1 failed, 2 called wrongly, 130 stopped by Ctrl-C, 143 by SIGTERM.";
@@ -51,6 +52,7 @@ enum Command {
     Eval(commands::eval::Eval),
     Infer(commands::infer::Infer),
     Net(commands::net::Net),
+    Data(commands::data::Data),
     Verify(commands::verify::Verify),
     Bench(commands::bench::Bench),
 }
@@ -83,6 +85,7 @@ fn run(arguments: Arguments, console: &Console) -> Result<ExitCode, commands::Er
         Command::Eval(eval) => eval.run(console),
         Command::Infer(infer) => infer.run(console),
         Command::Net(net) => net.run(console),
+        Command::Data(data) => data.run(console),
         Command::Verify(verify) => verify.run(console),
         Command::Bench(bench) => bench.run(console),
     }

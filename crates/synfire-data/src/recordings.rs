@@ -44,11 +44,21 @@ impl<R: Recordings> Source for Framed<R> {
     }
 
     fn load(&self, i: usize, frames: &FrameSpec, out: &mut [f32]) -> Result<(), DataError> {
+        to_frames(&self.checked(i)?, frames.steps, frames.framing, out)
+            .map_err(|source| DataError::Framing { file: self.0.name(i), source })
+    }
+
+    fn recording(&self, i: usize) -> Result<Option<Recording>, DataError> {
+        self.checked(i).map(Some)
+    }
+}
+
+impl<R: Recordings> Framed<R> {
+    fn checked(&self, i: usize) -> Result<Recording, DataError> {
         if i >= self.len() {
             return Err(DataError::usage("load a recording", format!("a sample below {}", self.len()), i));
         }
-        to_frames(&self.0.recording(i)?, frames.steps, frames.framing, out)
-            .map_err(|source| DataError::Framing { file: self.0.name(i), source })
+        self.0.recording(i)
     }
 }
 

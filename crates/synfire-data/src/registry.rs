@@ -1,5 +1,7 @@
 //! The table of data sets.
 
+use std::path::PathBuf;
+
 use crate::sets::{cifar10, digits, gestures, mnist, nmnist, nmnist_simulated};
 use crate::{DataError, DataSet, Locations};
 
@@ -15,13 +17,24 @@ static RECIPES: &[Recipe] = &[
 
 /// How to open a data set.
 pub struct Recipe {
-    /// The data set's name, and that of its folder.
+    /// The data set's name.
     pub name: &'static str,
     /// What it is, in one line.
     pub description: &'static str,
     /// The files its folder should hold; empty for a set that is built in.
     pub files: &'static str,
+    /// The name of its folder, which may be that of the set it is made of; none for a set that is built in.
+    pub folder: Option<&'static str>,
     pub(crate) open: fn(&Locations) -> Result<DataSet, DataError>,
+}
+
+impl Recipe {
+    /// Where its files are, as far as their folder is there.
+    #[must_use]
+    pub fn found(&self, locations: &Locations) -> Option<PathBuf> {
+        let folder = self.folder?;
+        locations.folders().iter().map(|place| place.join(folder)).find(|folder| folder.is_dir())
+    }
 }
 
 /// The data sets there are.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use synfire_events::Framing;
+use synfire_events::{Framing, Recording};
 
 use crate::DataError;
 
@@ -56,6 +56,14 @@ pub trait Source: Send + Sync {
     /// When there is no sample `i`, `out` has another length than [`Source::sample_len`], or the sample's file cannot
     /// be read.
     fn load(&self, i: usize, frames: &FrameSpec, out: &mut [f32]) -> Result<(), DataError>;
+
+    /// The recording of sample `i`, where samples are recordings.
+    ///
+    /// # Errors
+    /// When there is no sample `i`, or its file cannot be read.
+    fn recording(&self, _i: usize) -> Result<Option<Recording>, DataError> {
+        Ok(None)
+    }
 
     /// Whether there is no sample.
     fn is_empty(&self) -> bool {

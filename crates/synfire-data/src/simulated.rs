@@ -25,8 +25,14 @@ pub(crate) struct Simulated<S> {
 
 impl<S> Simulated<S> {
     /// One scene for each label. `name` is at most 16 bytes of ASCII.
-    pub(crate) fn new(name: &'static str, sensor: Sensor, labels: Vec<u8>, scene: S) -> Self {
-        Self { name, sensor, labels, settings: CameraSettings::default(), scene }
+    pub(crate) fn new(
+        name: &'static str,
+        sensor: Sensor,
+        settings: CameraSettings,
+        labels: Vec<u8>,
+        scene: S,
+    ) -> Self {
+        Self { name, sensor, labels, settings, scene }
     }
 }
 

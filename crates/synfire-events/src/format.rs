@@ -1,6 +1,7 @@
 //! The formats there are.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use crate::formats::{Decoder, EncodeError, Encoder, Fault, Output, nmnist};
@@ -65,6 +66,12 @@ impl Format {
     /// The format of a file of `len` bytes that begins with `head`: all of it, or its first [`HEAD`](crate::formats::HEAD) bytes.
     pub fn detect(head: &[u8], len: u64) -> Option<Self> {
         FORMATS.iter().find(|entry| (entry.matches)(head, len)).map(|entry| entry.format)
+    }
+
+    /// The format that a file's name asks for by its ending. Where several have that ending, it is the first of [`Format::all`].
+    pub fn of_name(path: &Path) -> Option<Self> {
+        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+        Self::all().find(|format| format.extension() == extension)
     }
 
     /// A decoder of what follows a header, and where that begins. `head` is the start of the file: all of it, or its first

@@ -24,6 +24,7 @@ mod error;
 mod format;
 pub mod formats;
 pub mod frames;
+pub mod picture;
 mod reader;
 pub mod simulate;
 mod writer;

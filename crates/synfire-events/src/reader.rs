@@ -61,8 +61,7 @@ impl Reader {
             return Err(io(std::io::ErrorKind::IsADirectory.into()));
         }
         // A name decides nothing but what is told of content that fits no format.
-        let named = Format::all().find(|format| path.extension().is_some_and(|e| e == format.extension()));
-        let read = Self::begin(Box::new(file), metadata.len(), format, named);
+        let read = Self::begin(Box::new(file), metadata.len(), format, Format::of_name(path));
         let mut reader = read.map_err(|error| error.in_file(path))?;
         reader.file = Some(path.to_owned());
         Ok(reader)

@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 pub(crate) mod bench;
+pub(crate) mod data;
 pub(crate) mod eval;
 pub(crate) mod infer;
 pub(crate) mod net;
@@ -13,6 +14,7 @@ use synfire::file::FileError;
 use synfire::net::NonFinite;
 use synfire::train::{Checkpoint, ConfigError, RunFolder, TrainError};
 use synfire_data::{DataError, DataSet, Locations};
+use synfire_events::EventError;
 
 /// Why a command ended without its result.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +60,17 @@ impl From<DataError> for Error {
     fn from(error: DataError) -> Self {
         match error {
             DataError::UnknownSet { .. } | DataError::NoFolder { .. } => Self::usage(error.to_string()),
+            _ => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl From<EventError> for Error {
+    fn from(error: EventError) -> Self {
+        match error {
+            EventError::UnknownFormat { .. } | EventError::Simulation { .. } => {
+                Self::usage(error.to_string())
+            }
             _ => Self::failed(error.to_string()),
         }
     }

@@ -14,6 +14,7 @@ pub(crate) const RECIPE: Recipe = Recipe {
     name: "cifar-10",
     description: "60,000 photographs of ten kinds of things, 32x32 colour; 50,000 train and 10,000 test",
     files: "data_batch_1.bin to data_batch_5.bin and test_batch.bin",
+    folder: Some("cifar-10"),
     open,
 };
 

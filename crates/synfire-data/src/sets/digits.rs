@@ -17,6 +17,7 @@ pub(crate) const RECIPE: Recipe = Recipe {
     name: "digits",
     description: "1,797 handwritten digits, 8x8 grey; built in, 1,437 train and 360 test",
     files: "",
+    folder: None,
     open,
 };
 

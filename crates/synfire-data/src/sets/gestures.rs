@@ -3,7 +3,7 @@
 //!
 //! As many samples as DVS128 Gesture has, in the same proportion; nothing is read from files.
 
-use synfire_events::simulate::gestures::{Gesture, Performance, SENSOR};
+use synfire_events::simulate::gestures::{Gesture, Performance, SENSOR, camera};
 
 use crate::recordings::Framed;
 use crate::simulated::Simulated;
@@ -13,6 +13,7 @@ pub(crate) const RECIPE: Recipe = Recipe {
     name: "gestures",
     description: "simulated event recordings of moving shapes, 64x64, eleven classes; built in, 1,177 train and 286 test",
     files: "",
+    folder: None,
     open,
 };
 
@@ -31,7 +32,7 @@ fn open(_: &Locations) -> Result<DataSet, DataError> {
 fn part(name: &'static str, of_each: usize) -> impl Source {
     let classes = Gesture::ALL.len();
     let labels = (0..of_each * classes).map(|i| (i % classes) as u8).collect();
-    Framed(Simulated::new(name, SENSOR, labels, move |i, seed| {
+    Framed(Simulated::new(name, SENSOR, camera(), labels, move |i, seed| {
         Performance::new(Gesture::ALL[i % classes], seed)
     }))
 }

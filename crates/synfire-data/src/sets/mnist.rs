@@ -11,6 +11,7 @@ pub(crate) const RECIPE: Recipe = Recipe {
     description: "70,000 handwritten digits, 28x28 grey; 60,000 train and 10,000 test",
     files: "train-images-idx3-ubyte[.gz], train-labels-idx1-ubyte[.gz], t10k-images-idx3-ubyte[.gz] and \
             t10k-labels-idx1-ubyte[.gz]",
+    folder: Some("mnist"),
     open,
 };
 

@@ -13,6 +13,7 @@ pub(crate) const RECIPE: Recipe = Recipe {
     name: "nmnist",
     description: "70,000 event recordings of handwritten digits, 34x34; 60,000 train and 10,000 test",
     files: "Train/DIGIT/*.bin and Test/DIGIT/*.bin",
+    folder: Some("nmnist"),
     open,
 };
 

@@ -2,7 +2,7 @@
 //! ([`synfire_events::simulate::Moving::saccades`]).
 
 use synfire_events::formats::nmnist::SENSOR;
-use synfire_events::simulate::{Image, Moving};
+use synfire_events::simulate::{CameraSettings, Image, Moving};
 
 use super::mnist;
 use crate::recordings::Framed;
@@ -15,6 +15,7 @@ pub(crate) const RECIPE: Recipe = Recipe {
     name: "nmnist-simulated",
     description: "simulated event recordings of MNIST's digits, 34x34; 60,000 train and 10,000 test, made of the files of mnist",
     files: mnist::RECIPE.files,
+    folder: mnist::RECIPE.folder,
     open,
 };
 
@@ -31,7 +32,7 @@ fn open(locations: &Locations) -> Result<DataSet, DataError> {
 fn part(name: &'static str, images: Stills) -> impl Source {
     let [_, height, width] = images.shape();
     let labels = images.labels().into_iter().map(|label| label as u8).collect();
-    Framed(Simulated::new(name, SENSOR, labels, move |i, _| {
+    Framed(Simulated::new(name, SENSOR, CameraSettings::default(), labels, move |i, _| {
         let mut pixels = vec![0.0; width * height];
         images.load(i, &FrameSpec::default(), &mut pixels).expect("an image for each label");
         Moving::saccades(Image::new(width, height, pixels))

@@ -148,7 +148,7 @@ impl Camera {
         }
         while self.next_noise < t as f64 {
             let random = self.rng.next_u64();
-            let pixel = (u128::from(random) * self.pixels.len() as u128 >> 64) as usize;
+            let pixel = ((u128::from(random) * self.pixels.len() as u128) >> 64) as usize;
             let (x, y) = ((pixel % width) as u16, (pixel / width) as u16);
             events.push(Event { t: self.next_noise as i64, x, y, on: random & 1 == 1 });
             self.next_noise += self.noise_pause();

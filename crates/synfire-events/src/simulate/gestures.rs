@@ -10,12 +10,18 @@ use std::f32::consts::TAU;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-use super::Scene;
 use super::camera::uniform;
+use super::{CameraSettings, Scene};
 use crate::Sensor;
 
 /// The sensor of the recordings: as DVS128's frames are after the usual reduction.
 pub const SENSOR: Sensor = Sensor { width: 64, height: 64 };
+
+/// The camera they are made for: as contrasts are low, it responds to a change of a tenth.
+#[must_use]
+pub fn camera() -> CameraSettings {
+    CameraSettings { threshold_on: 0.1, threshold_off: 0.1, ..CameraSettings::default() }
+}
 
 /// What the shape does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

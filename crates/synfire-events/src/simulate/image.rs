@@ -1,5 +1,7 @@
 //! Still images that move in front of the camera.
 
+use std::f32::consts::PI;
+
 use super::Scene;
 use crate::Sensor;
 
@@ -64,18 +66,22 @@ pub struct Moving {
     sensor: Sensor,
     /// Pixels of the sensor to one of the image.
     scale: f32,
-    /// Corners of the path, in pixels of the sensor; it is gone along at constant speed from each to the next.
+    /// Corners of the path, in pixels of the sensor.
     path: Vec<[f32; 2]>,
+    /// It comes to rest at each corner and is fastest in between; else its speed is constant.
+    rests: bool,
     /// How long from a corner to the next, in microseconds.
     section_us: i64,
 }
 
 impl Moving {
     /// As N-MNIST was recorded (G. Orchard et al. 2015): at its own size on a 34x34 sensor, in three saccades of 100 ms along
-    /// the sides of an isosceles triangle. There the camera moves; the brightness of its pixels is the same.
+    /// the sides of an isosceles triangle. There the camera moves, here the image does, the other way. The size of the triangle
+    /// and the directions are those that the published recordings show.
     pub fn saccades(image: Image) -> Self {
-        let path = vec![[-1.5, -2.5], [0.0, 2.5], [1.5, -2.5], [-1.5, -2.5]];
-        Self { image, sensor: Sensor { width: 34, height: 34 }, scale: 1.0, path, section_us: 100_000 }
+        let path = vec![[1.25, 2.0], [0.0, -2.0], [-1.25, 2.0], [1.25, 2.0]];
+        let sensor = Sensor { width: 34, height: 34 };
+        Self { image, sensor, scale: 1.0, path, rests: true, section_us: 100_000 }
     }
 
     /// In the way that CIFAR10-DVS was recorded (H. Li et al. 2017): enlarged to fill a 128x128 sensor, smoothly along a
@@ -86,7 +92,7 @@ impl Moving {
         let corners = around.iter().cycle().take(6 * around.len() + 1);
         let path = corners.map(|[x, y]| [x - 5.0, *y]).collect();
         let scale = 128.0 / image.width.max(image.height) as f32;
-        Self { image, sensor, scale, path, section_us: 50_000 }
+        Self { image, sensor, scale, path, rests: false, section_us: 50_000 }
     }
 
     /// Where the image's middle is at a time, from the sensor's middle.
@@ -94,6 +100,7 @@ impl Moving {
         let last = self.path.len() - 2;
         let section = usize::try_from(t_us / self.section_us).unwrap_or(0).min(last);
         let share = (t_us - section as i64 * self.section_us) as f32 / self.section_us as f32;
+        let share = if self.rests { (1.0 - (PI * share).cos()) / 2.0 } else { share };
         let [from, to] = [self.path[section], self.path[section + 1]];
         [0, 1].map(|axis| from[axis] + share * (to[axis] - from[axis]))
     }
@@ -113,7 +120,8 @@ impl Scene for Moving {
             let [x, y] = [0, 1].map(|axis| ends[1][axis] - ends[0][axis]);
             x.hypot(y)
         });
-        (self.section_us as f32 / (2.0 * longest.fold(1.0, f32::max))) as i64
+        // At its fastest, what comes to rest is faster by half of pi.
+        (self.section_us as f32 / (PI * longest.fold(1.0, f32::max))) as i64
     }
 
     fn render(&self, t_us: i64, brightness: &mut [f32]) {

@@ -1,0 +1,84 @@
+//! `synfire data convert`.
+
+use super::{Error, FormatArgument, grouped, must_be_new, unreadable};
+use crate::console::Console;
+use clap::Args;
+use std::path::{Path, PathBuf};
+use synfire_events::{Reader, Sensor, Writer};
+
+/// Write a recording in another format.
+///
+/// What kind of file FILE is, is seen from its content; files of any size are converted in little memory. `synfire data list`
+/// names the formats. Without --format the name of the new file decides by its ending; where several formats share one, the first
+/// that the list names.
+#[derive(Args)]
+pub(super) struct Convert {
+    /// Recording.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The new file.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    format: FormatArgument,
+    /// Replace what is at the new file's place.
+    #[arg(long)]
+    force: bool,
+}
+
+impl Convert {
+    pub(super) fn run(self, console: &Console) -> Result<(), Error> {
+        let format = self.format.of(&self.output)?;
+        must_be_new(&self.output, self.force)?;
+        let sensor = sensor(&self.file)?;
+        let mut reader = Reader::open(&self.file).map_err(unreadable)?;
+        let mut writer = Writer::create(&self.output, format, sensor)?;
+        let mut events = 0;
+        while let Some(more) = reader.next_events()? {
+            writer.write(more)?;
+            events += more.len() as u64;
+        }
+        writer.finish()?;
+        let from = reader.format();
+        console.say(format!(
+            "{} events of a {sensor} sensor, from {from} to {format}: {}",
+            grouped(events),
+            self.output.display()
+        ));
+        console.json(&serde_json::json!({
+            "events": events, "from": from.name(), "format": format.name(), "width": sensor.width,
+            "height": sensor.height, "output": self.output,
+        }));
+        Ok(())
+    }
+}
+
+/// The sensor of a recording: what its file says, or else as large as its events need, which takes reading them all.
+fn sensor(file: &Path) -> Result<Sensor, Error> {
+    let mut reader = Reader::open(file).map_err(unreadable)?;
+    let mut needed = Sensor { width: 1, height: 1 };
+    while reader.sensor().is_none() {
+        let Some(events) = reader.next_events()? else { return Ok(needed) };
+        for event in events {
+            needed.width = needed.width.max(event.x.saturating_add(1));
+            needed.height = needed.height.max(event.y.saturating_add(1));
+        }
+    }
+    Ok(reader.sensor().unwrap_or(needed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use synfire_events::Format;
+
+    #[test]
+    fn every_ending_means_a_format() {
+        let format = FormatArgument { format: None };
+        for known in Format::all() {
+            let meant = format.of(Path::new(&format!("a.{}", known.extension()))).unwrap();
+            assert_eq!(meant.extension(), known.extension());
+        }
+        assert!(format.of(Path::new("a.xyz")).is_err());
+    }
+}

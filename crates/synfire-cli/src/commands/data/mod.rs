@@ -1,0 +1,135 @@
+//! `synfire data`.
+
+mod convert;
+mod list;
+mod show;
+mod simulate;
+
+use super::Error;
+use crate::console::Console;
+use clap::{Args, Subcommand};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use synfire_data::{DataSet, Locations};
+use synfire_events::{EventError, Format, Recording};
+
+/// Data sets and recordings: look at them, convert and simulate them.
+#[derive(Args)]
+pub(crate) struct Data {
+    #[command(subcommand)]
+    command: DataCommand,
+}
+
+#[derive(Subcommand)]
+enum DataCommand {
+    List(list::List),
+    Show(show::Show),
+    Convert(convert::Convert),
+    Simulate(simulate::Simulate),
+}
+
+impl Data {
+    pub(crate) fn run(self, console: &Console) -> Result<ExitCode, Error> {
+        match self.command {
+            DataCommand::List(list) => list.run(console),
+            DataCommand::Show(show) => show.run(console),
+            DataCommand::Convert(convert) => convert.run(console),
+            DataCommand::Simulate(simulate) => simulate.run(console),
+        }?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A recording: a file, or a sample of a data set.
+#[derive(Args)]
+struct RecordingArgument {
+    /// A recording, or with --sample the name of a data set.
+    #[arg(value_name = "FILE|SET")]
+    from: PathBuf,
+    /// Take this sample of the set's training part, counted from 0.
+    #[arg(long, value_name = "N")]
+    sample: Option<usize>,
+    /// Count in the set's test part.
+    #[arg(long, requires = "sample")]
+    test: bool,
+    /// Folder of data sets, searched before SYNFIRE_DATA and the user's cache folder.
+    #[arg(long, value_name = "DIR", requires = "sample")]
+    data_dir: Option<PathBuf>,
+}
+
+impl RecordingArgument {
+    fn read(&self, console: &Console) -> Result<Recording, Error> {
+        let Some(sample) = self.sample else {
+            return Ok(synfire_events::read(&self.from)?);
+        };
+        let set = open(&self.from, self.data_dir.as_deref())?;
+        set.notes.iter().for_each(|note| console.note(note));
+        let part = if self.test { &set.test } else { &set.train };
+        if sample >= part.len() {
+            let text = format!("--sample {sample}: there are {} samples, counted from 0", part.len());
+            return Err(Error::usage(text));
+        }
+        part.recording(sample)?
+            .ok_or_else(|| Error::usage(format!("the samples of {} are images, not recordings", set.name)))
+    }
+}
+
+fn open(name: &Path, data_dir: Option<&Path>) -> Result<DataSet, Error> {
+    Ok(synfire_data::open(&name.to_string_lossy(), &Locations::new(data_dir)?)?)
+}
+
+/// In which format recordings are written.
+#[derive(Args)]
+struct FormatArgument {
+    /// The format to write [default: what the file's name ends in: see `synfire data convert --help`].
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+}
+
+impl FormatArgument {
+    fn of(&self, path: &Path) -> Result<Format, Error> {
+        match &self.format {
+            Some(name) => Ok(name.parse::<Format>()?),
+            None => Format::of_name(path).ok_or_else(|| {
+                let known = Format::all().map(|format| format!(".{}", format.extension()));
+                let known = known.collect::<Vec<_>>().join(", ");
+                Error::usage(format!(
+                    "{}: --format is needed, or a name that ends in {known}",
+                    path.display()
+                ))
+            }),
+        }
+    }
+}
+
+/// Refuses to write where something is.
+fn must_be_new(path: &Path, force: bool) -> Result<(), Error> {
+    match path.symlink_metadata() {
+        Ok(_) if !force => {
+            Err(Error::usage(format!("{} is there already: --force replaces it", path.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn write_failed(path: &Path, source: impl std::fmt::Display) -> Error {
+    Error::failed(format!("cannot write {}: {source}", path.display()))
+}
+
+/// A count with its digits in groups.
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned());
+    groups.collect::<Vec<_>>().join(",")
+}
+
+/// An error that a file may be the reason of, with what can be read at all.
+fn unreadable(error: EventError) -> Error {
+    match error {
+        EventError::UnknownContent { .. } => {
+            let known = Format::all().map(Format::title).collect::<Vec<_>>().join(", ");
+            Error::failed(format!("{error}; known are {known}"))
+        }
+        other => other.into(),
+    }
+}
