@@ -84,9 +84,18 @@ fn verify_passes_here_and_notices_a_changed_file() {
 fn help_and_version_are_there_for_every_command() {
     let sandbox = Sandbox::new();
     assert!(sandbox.ok(&["--version"]).starts_with("synfire "));
-    for command in
-        [&["--help"][..], &["train", "--help"], &["eval", "-h"], &["infer", "-h"], &["net", "describe", "-h"]]
-    {
+    for command in [
+        &["--help"][..],
+        &["train", "--help"],
+        &["eval", "-h"],
+        &["infer", "-h"],
+        &["net", "describe", "-h"],
+        &["data", "-h"],
+        &["data", "list", "-h"],
+        &["data", "show", "--help"],
+        &["data", "convert", "--help"],
+        &["data", "simulate", "--help"],
+    ] {
         let help = sandbox.ok(command);
         assert!(help.contains("Usage: synfire"), "{help}");
         assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");

@@ -41,6 +41,45 @@ fn digits_are_built_in_and_split_by_class() {
 }
 
 #[test]
+fn gestures_are_simulated_the_same_for_everyone() {
+    let set = open("gestures", &Locations::from_folders(Vec::new())).unwrap();
+    assert_eq!((set.kind, set.shape, set.classes), (Kind::Events, [2, 64, 64], 11));
+    assert_eq!((set.train.len(), set.test.len()), (1177, 286));
+    assert!(set.notes[0].starts_with("simulated"));
+    assert_eq!((set.train.label(12), set.class_names[1].as_str()), (1, "anticlockwise"));
+    let frames = FrameSpec { steps: 8, ..FrameSpec::default() };
+    let first = load(&*set.train, 0, &frames);
+    assert_eq!(first, load(&*set.train, 0, &frames));
+    assert_ne!(first, load(&*set.train, 11, &frames), "another performance of the same gesture");
+    assert_ne!(first, load(&*set.test, 0, &frames), "another part");
+    let recording = set.train.recording(0).unwrap().unwrap();
+    assert_eq!(first.iter().sum::<f32>(), recording.events.len() as f32);
+    assert!(set.train.recording(1177).is_err());
+}
+
+#[test]
+fn mnist_is_seen_by_a_simulated_camera() {
+    // Two images of a white square, and one, in MNIST's files.
+    let folder = tempfile::tempdir().unwrap();
+    let files = folder.path().join("mnist");
+    std::fs::create_dir(&files).unwrap();
+    for (part, labels) in [("train", &[3_u8, 7][..]), ("t10k", &[1])] {
+        let mut images = vec![0, 0, 8, 3, 0, 0, 0, labels.len() as u8, 0, 0, 0, 28, 0, 0, 0, 28];
+        let inside = |i: usize| (10..18).contains(&(i % 28)) && (10..18).contains(&(i / 28 % 28));
+        images.extend((0..labels.len() * 784).map(|i| if inside(i) { 255 } else { 0 }));
+        std::fs::write(files.join(format!("{part}-images-idx3-ubyte")), images).unwrap();
+        let bytes = [&[0, 0, 8, 1, 0, 0, 0, labels.len() as u8], labels].concat();
+        std::fs::write(files.join(format!("{part}-labels-idx1-ubyte")), bytes).unwrap();
+    }
+    let set = open("nmnist-simulated", &Locations::from_folders(vec![folder.path().to_owned()])).unwrap();
+    assert_eq!((set.kind, set.shape, set.classes), (Kind::Events, [2, 34, 34], 10));
+    assert_eq!((set.train.labels(), set.test.labels()), (vec![3, 7], vec![1]));
+    assert!(set.notes.iter().any(|note| note.starts_with("simulated")));
+    let [one, other] = [0, 1].map(|i| set.train.recording(i).unwrap().unwrap());
+    assert!(one.events.len() > 300 && one != other, "each image has a camera of its own");
+}
+
+#[test]
 fn names_are_forgiving_and_unknown_ones_explained() {
     let nowhere = Locations::from_folders(vec!["/nonexistent".into()]);
     assert!(open("Digits", &nowhere).is_ok());
@@ -48,7 +87,8 @@ fn names_are_forgiving_and_unknown_ones_explained() {
     let message = open("mnits", &nowhere).err().unwrap().to_string();
     assert_eq!(
         message,
-        "unknown data set \"mnits\": did you mean mnist? the data sets are digits, mnist, cifar-10, nmnist"
+        "unknown data set \"mnits\": did you mean mnist? the data sets are digits, gestures, mnist, cifar-10, nmnist, \
+         nmnist-simulated"
     );
     assert!(names().iter().all(|recipe| !recipe.description.is_empty()));
 }

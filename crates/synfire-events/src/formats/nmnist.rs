@@ -36,7 +36,7 @@ const OVERFLOW_US: i64 = 1 << 13;
 const MAX_US: i64 = (1 << 23) - 1;
 
 /// Whether a file of `len` bytes that begins with `head` may be one. The format has no mark: its records must be whole,
-/// with rows that the camera had and times that rise.
+/// with rows that the camera had and times that rise, and not be a text.
 pub(crate) fn matches(head: &[u8], len: u64) -> bool {
     let (records, _) = head.as_chunks::<RECORD>();
     let (mut last, mut overflow) = (0, 0);
@@ -49,7 +49,8 @@ pub(crate) fn matches(head: &[u8], len: u64) -> bool {
         last = time(record) + overflow;
         rises && u16::from(record[1]) < ATIS.height
     };
-    len.is_multiple_of(RECORD as u64) && !records.is_empty() && records.iter().take(1000).all(sound)
+    let text = head.iter().take(5000).all(|byte| (b' '..=b'~').contains(byte) || byte.is_ascii_whitespace());
+    !text && len.is_multiple_of(RECORD as u64) && !records.is_empty() && records.iter().take(1000).all(sound)
 }
 
 /// The sensor that a file's name does not tell: N-MNIST's, unless an event of the head lies outside of it.

@@ -1,0 +1,204 @@
+//! `synfire data`: what is listed, drawn, converted and simulated, and what is refused.
+
+mod common;
+
+use common::{Sandbox, json_lines, recording, write_nmnist};
+use image::{GrayImage, Luma};
+use synfire_events::{Format, read, to_bytes};
+
+/// A sandbox with an N-MNIST recording `three.bin` of 120 events.
+fn with_recording() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("three.bin", to_bytes(Format::Nmnist, &recording(10, 3)).unwrap());
+    sandbox
+}
+
+#[test]
+fn sets_and_formats_are_listed_with_their_places() {
+    let sandbox = Sandbox::new();
+    write_nmnist(&sandbox, "data");
+    let lines = json_lines(&sandbox.ok(&["data", "list", "--data-dir", "data", "--json"]));
+    let set = |name: &str| lines.iter().find(|line| line["set"] == name).unwrap();
+    assert_eq!(
+        (&set("digits")["built_in"], &set("digits")["folder"]),
+        (&true.into(), &serde_json::Value::Null)
+    );
+    assert_eq!(set("nmnist")["folder"], "data/nmnist");
+    assert!(set("mnist")["folder"].is_null());
+    assert!(Format::all().all(|format| lines.iter().any(|line| line["format"] == format.name())));
+    let text = sandbox.ok(&["data", "list"]);
+    assert!(text.contains("not here; expected is a folder nmnist with Train/DIGIT/*.bin"), "{text}");
+}
+
+#[test]
+fn a_recording_is_drawn_as_picture_and_film() {
+    let sandbox = with_recording();
+    let said = sandbox.ok(&["data", "show", "three.bin", "-o", "three.png"]);
+    assert!(said.starts_with("120 events of a 34x34 sensor"), "{said}");
+    let picture = image::open(sandbox.path("three.png")).unwrap().into_rgb8();
+    assert!(picture.width() >= 1200 && picture.height() > 400);
+    // Both polarities are there: blue and orange.
+    let has = |test: fn(&[u8; 3]) -> bool| picture.pixels().any(|pixel| test(&pixel.0));
+    assert!(has(|[r, _, b]| *b > 150 && *b > 2 * r) || has(|[r, _, b]| *r > 150 && *r > 2 * b));
+
+    let lines =
+        json_lines(&sandbox.ok(&["data", "show", "three.bin", "-o", "a.gif", "--frames", "3", "--json"]));
+    assert_eq!((&lines[0]["events"], &lines[0]["frames"]), (&120.into(), &3.into()));
+    let film = image::codecs::gif::GifDecoder::new(std::io::Cursor::new(sandbox.bytes("a.gif"))).unwrap();
+    assert_eq!(image::AnimationDecoder::into_frames(film).count(), 3);
+
+    // What is there stays, unless it is to be replaced.
+    sandbox.fails(&["data", "show", "three.bin", "-o", "a.gif"], 2, &["a.gif is there already", "--force"]);
+    sandbox.ok(&["data", "show", "three.bin", "-o", "a.gif", "--frames", "2", "--force"]);
+    sandbox.ok(&["data", "show", "gestures", "--sample", "4", "--test", "-o", "gesture.png"]);
+}
+
+#[test]
+fn what_cannot_be_drawn_is_told() {
+    let sandbox = with_recording();
+    sandbox.fails(
+        &["data", "show", "three.bin", "-o", "three.tiff"],
+        2,
+        &["three.tiff: expected .png or .gif"],
+    );
+    sandbox.fails(&["data", "show", "absent.bin", "-o", "a.png"], 1, &["absent.bin"]);
+    sandbox.fails(&["data", "show", "three.bin", "-o", "nowhere/a.png"], 1, &["nowhere/a.png"]);
+    sandbox.fails(&["data", "show", "three.bin", "-o", "a.png", "--frames", "0"], 2, &["--frames"]);
+    let show = |from: &str, sample: &str, code: i32, told: &str| {
+        sandbox.fails(&["data", "show", from, "--sample", sample, "-o", "a.png"], code, &[told]);
+    };
+    show("gestures", "99999", 2, "there are 1177 samples");
+    show("gesturs", "0", 2, "did you mean gestures?");
+    show("digits", "0", 2, "are images, not recordings");
+    sandbox.write("words.txt", "many words");
+    sandbox.fails(&["data", "show", "words.txt", "-o", "a.png"], 1, &["words.txt", "no known format"]);
+    assert!(!sandbox.path("a.png").exists());
+}
+
+#[test]
+fn recordings_are_converted_to_every_format_and_back() {
+    let sandbox = with_recording();
+    let events = read(&sandbox.path("three.bin")).unwrap().events;
+    for format in Format::all() {
+        let name = format.name();
+        let line = &json_lines(&sandbox.ok(&[
+            "data",
+            "convert",
+            "three.bin",
+            "-o",
+            name,
+            "--format",
+            name,
+            "--json",
+        ]))[0];
+        assert_eq!((&line["events"], &line["from"]), (&120.into(), &"nmnist".into()));
+        assert_eq!((&line["format"], &line["width"]), (&name.into(), &34.into()));
+        let back = format!("{name}.bin");
+        sandbox.ok(&["data", "convert", name, "-o", &back]);
+        assert!(read(&sandbox.path(&back)).unwrap().events == events, "{name}");
+    }
+    let convert = |more: &[&str], code: i32, told: &[&str]| {
+        sandbox.fails(&[&["data", "convert", "three.bin", "-o"], more].concat(), code, told);
+    };
+    convert(&["three.xyz"], 2, &["three.xyz: --format is needed", ".bin"]);
+    convert(&["three.xyz", "--format", "mp3"], 2, &["unknown format \"mp3\"", "nmnist"]);
+    convert(&["nmnist", "--format", "nmnist"], 2, &["nmnist is there already"]);
+    sandbox.write("cut.bin", &sandbox.bytes("three.bin")[..203]);
+    sandbox.fails(
+        &["data", "convert", "cut.bin", "-o", "b.bin"],
+        1,
+        &["cut.bin", "at byte 200", "3 more bytes"],
+    );
+    assert!(!sandbox.path("b.bin").exists());
+}
+
+/// A bright square at a column of a dark image.
+fn square(column: u32) -> GrayImage {
+    GrayImage::from_fn(28, 28, |x, y| {
+        Luma([if x.abs_diff(column) < 4 && y.abs_diff(14) < 4 { 220 } else { 20 }])
+    })
+}
+
+#[test]
+fn images_and_videos_become_simulated_recordings() {
+    let sandbox = Sandbox::new();
+    square(14).save(sandbox.path("square.png")).unwrap();
+    let said = sandbox.ok(&["data", "simulate", "square.png", "-o", "saccades.bin"]);
+    assert!(said.contains("simulated events of a 34x34 sensor"), "{said}");
+    let saccades = read(&sandbox.path("saccades.bin")).unwrap();
+    assert!(saccades.events.len() > 500 && saccades.events.iter().all(|event| event.t <= 300_000));
+    // The same seed gives the same bytes.
+    sandbox.ok(&["data", "simulate", "square.png", "-o", "again.bin"]);
+    assert_eq!(sandbox.bytes("again.bin"), sandbox.bytes("saccades.bin"));
+    sandbox.ok(&["data", "simulate", "square.png", "-o", "other.bin", "--seed", "1"]);
+    assert_ne!(sandbox.bytes("other.bin"), sandbox.bytes("saccades.bin"));
+    let lines = json_lines(&sandbox.ok(&[
+        "data",
+        "simulate",
+        "square.png",
+        "-o",
+        "loop.bin",
+        "--protocol",
+        "loop",
+        "--json",
+    ]));
+    assert_eq!((&lines[0]["simulated"], &lines[0]["width"]), (&true.into(), &128.into()));
+
+    // A square that moves to the right, 100 frames a second: its right edge makes on events, its left edge off events.
+    std::fs::create_dir(sandbox.path("video")).unwrap();
+    for i in 0..10 {
+        square(6 + i).save(sandbox.path(&format!("video/{i:03}.png"))).unwrap();
+    }
+    sandbox.ok(&["data", "simulate", "video", "-o", "video.bin", "--noise-hz", "0", "--mismatch", "0"]);
+    let video = read(&sandbox.path("video.bin")).unwrap();
+    let mean_x = |on: bool| {
+        let some: Vec<f64> =
+            video.events.iter().filter(|event| event.on == on).map(|event| f64::from(event.x)).collect();
+        some.iter().sum::<f64>() / some.len() as f64
+    };
+    assert!(mean_x(true) > mean_x(false) + 6.0);
+    assert!((80_000..=90_000).contains(&video.events[video.events.len() - 1].t));
+}
+
+#[test]
+fn simulated_sets_are_written_as_folders_of_classes() {
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["data", "simulate", "gestures", "-o", "gestures", "--samples", "11"]);
+    let folders = std::fs::read_dir(sandbox.path("gestures/train")).unwrap().count();
+    assert_eq!(folders, 11);
+    let first = read(&sandbox.path("gestures/train/clockwise/00000.bin")).unwrap();
+    assert!(first.events.len() > 300);
+    sandbox.fails(&["data", "simulate", "gestures", "-o", "gestures"], 2, &["gestures is there already"]);
+}
+
+#[test]
+fn what_cannot_be_simulated_is_told() {
+    let sandbox = Sandbox::new();
+    square(14).save(sandbox.path("square.png")).unwrap();
+    let simulate = |more: &[&str], code: i32, told: &[&str]| {
+        sandbox.fails(&[&["data", "simulate"], more].concat(), code, told);
+    };
+    simulate(
+        &["square.png", "-o", "a.bin", "--threshold-on", "0"],
+        2,
+        &["the on threshold to be a number above 0"],
+    );
+    simulate(&["square.png", "-o", "a.bin", "--noise-hz", "nan"], 2, &["the noise"]);
+    simulate(&["square.png", "-o", "a.bin", "--refractory-us=-1"], 2, &["refractory period"]);
+    simulate(
+        &["square.png", "-o", "a.bin", "--threshold-on", "9", "--threshold-off", "9", "--noise-hz", "0"],
+        1,
+        &["saw no change"],
+    );
+    simulate(&["digits", "-o", "a"], 2, &["digits is no simulated set"]);
+    simulate(&["absent.png", "-o", "a.bin"], 1, &["absent.png"]);
+    sandbox.write("words.txt", "many words");
+    simulate(&["words.txt", "-o", "a.bin"], 1, &["words.txt", "expected an image"]);
+    std::fs::create_dir(sandbox.path("video")).unwrap();
+    square(3).save(sandbox.path("video/0.png")).unwrap();
+    simulate(&["video", "-o", "a.bin"], 1, &["video: expected two images at least, found 1"]);
+    GrayImage::new(5, 6).save(sandbox.path("video/1.png")).unwrap();
+    simulate(&["video", "-o", "a.bin"], 1, &["1.png: expected 28x28 pixels", "found 5x6"]);
+    simulate(&["video", "-o", "a.bin", "--fps", "0"], 2, &["--fps 0"]);
+    assert!(!sandbox.path("a.bin").exists() && !sandbox.path("a").exists());
+}
