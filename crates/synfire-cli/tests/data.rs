@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Sandbox, json_lines, recording, write_nmnist};
+use common::{Sandbox, TINY_NMNIST, json_lines, recording, write_nmnist};
 use image::{GrayImage, Luma};
 use synfire_events::{Format, read, to_bytes};
 
@@ -201,4 +201,27 @@ fn what_cannot_be_simulated_is_told() {
     simulate(&["video", "-o", "a.bin"], 1, &["1.png: expected 28x28 pixels", "found 5x6"]);
     simulate(&["video", "-o", "a.bin", "--fps", "0"], 2, &["--fps 0"]);
     assert!(!sandbox.path("a.bin").exists() && !sandbox.path("a").exists());
+}
+
+#[test]
+fn training_keeps_frames_in_the_cache_and_comes_to_the_same() {
+    let sandbox = Sandbox::new();
+    write_nmnist(&sandbox, "data");
+    let train = |out: &str, more: &[&str]| {
+        sandbox.ok(&[&["train", "--data-dir", "data", "--out", out], TINY_NMNIST, more].concat());
+    };
+    train("without", &["--no-cache"]);
+    let list = || json_lines(&sandbox.ok(&["data", "cache", "list", "--json"]));
+    assert!(list().is_empty());
+    train("first", &[]);
+    let files = list();
+    let contents: Vec<&str> = files.iter().map(|file| file["content"].as_str().unwrap()).collect();
+    assert_eq!(contents, ["nmnist test, 4 frames by count", "nmnist train, 4 frames by count"]);
+    train("second", &[]);
+    assert_eq!(list(), files);
+    sandbox.assert_same_checkpoints("without", "first");
+    sandbox.assert_same_checkpoints("without", "second");
+    assert!(sandbox.ok(&["data", "cache", "list"]).contains("nmnist train, 4 frames by count"));
+    assert!(sandbox.ok(&["data", "cache", "clear"]).starts_with("removed "));
+    assert!(list().is_empty());
 }

@@ -60,6 +60,17 @@ pub enum DataError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// The operating system could not write or remove a file.
+    #[error("cannot write {}: {source}", file.display())]
+    Write {
+        /// The file.
+        file: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// Work was stopped by who asked for it.
+    #[error("stopped")]
+    Stopped,
     /// A file breaks the rules of its format.
     #[error("cannot read {} as {format}: at byte {offset} expected {expected}, found {found}", file.display())]
     Malformed {

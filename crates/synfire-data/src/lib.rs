@@ -28,6 +28,7 @@
 //! 3. A test with real or written files, and one per malformed input the set's own code can meet.
 
 mod augment;
+mod cache;
 mod error;
 mod idx;
 mod loader;
@@ -42,6 +43,7 @@ mod split;
 mod stills;
 
 pub use augment::Augment;
+pub use cache::{Cache, CacheFile};
 pub use error::DataError;
 pub use loader::{Batch, Batches, Loader, Order};
 pub use locations::Locations;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use synfire_events::{EventError, Recording, Sensor, to_frames};
 
@@ -20,6 +21,9 @@ pub(crate) trait Recordings: Send + Sync {
 
     /// What errors call recording `i`.
     fn name(&self, i: usize) -> PathBuf;
+
+    /// See [`Source::identity`].
+    fn identity(&self) -> Result<String, DataError>;
 }
 
 /// Recordings as samples of frames.
@@ -50,6 +54,10 @@ impl<R: Recordings> Source for Framed<R> {
 
     fn recording(&self, i: usize) -> Result<Option<Recording>, DataError> {
         self.checked(i).map(Some)
+    }
+
+    fn identity(&self) -> Result<Option<String>, DataError> {
+        self.0.identity().map(Some)
     }
 }
 
@@ -97,6 +105,17 @@ impl Recordings for Files {
 
     fn name(&self, i: usize) -> PathBuf {
         self.files[i].clone()
+    }
+
+    fn identity(&self) -> Result<String, DataError> {
+        let mut identity = String::new();
+        for (file, label) in self.files.iter().zip(&self.labels) {
+            let metadata = fs::metadata(file).map_err(|source| DataError::io(file, source))?;
+            let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            let changed = changed.unwrap_or_default().as_nanos();
+            identity += &format!("{} {label} {} {changed}\n", file.display(), metadata.len());
+        }
+        Ok(identity)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a data set is: two parts of labelled samples.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,6 +24,12 @@ pub struct FrameSpec {
     pub steps: usize,
     /// Where a recording is cut.
     pub framing: Framing,
+}
+
+impl fmt::Display for FrameSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} frames by {}", self.steps, self.framing)
+    }
 }
 
 impl Default for FrameSpec {
@@ -62,6 +69,15 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// When there is no sample `i`, or its file cannot be read.
     fn recording(&self, _i: usize) -> Result<Option<Recording>, DataError> {
+        Ok(None)
+    }
+
+    /// A text that is another one whenever samples would be: files with their sizes and times of change, or what is simulated.
+    /// None where samples need no [`Cache`](crate::Cache).
+    ///
+    /// # Errors
+    /// When a file cannot be looked at.
+    fn identity(&self) -> Result<Option<String>, DataError> {
         Ok(None)
     }
 

@@ -12,6 +12,9 @@ use crate::{DataError, random};
 /// The seed of all simulated sets: they are the same for everyone, whatever the user's seed.
 const SEED: u64 = 0;
 
+/// Is a part of every identity: raise it when scenes or cameras change.
+const VERSION: u32 = 1;
+
 /// Scenes, each seen by a camera of its own.
 pub(crate) struct Simulated<S> {
     /// Set and part, such as `gestures train`: names the random streams.
@@ -19,6 +22,8 @@ pub(crate) struct Simulated<S> {
     sensor: Sensor,
     labels: Vec<u8>,
     settings: CameraSettings,
+    /// What the scenes are made of, so that others have another identity.
+    origin: String,
     /// Scene `i`, with a seed for what is drawn in it.
     scene: S,
 }
@@ -30,9 +35,10 @@ impl<S> Simulated<S> {
         sensor: Sensor,
         settings: CameraSettings,
         labels: Vec<u8>,
+        origin: String,
         scene: S,
     ) -> Self {
-        Self { name, sensor, labels, settings, scene }
+        Self { name, sensor, labels, settings, origin, scene }
     }
 }
 
@@ -53,6 +59,11 @@ where
         let mut seeds = random::stream(self.name, SEED, 0, i as u64);
         let scene = (self.scene)(i, seeds.next_u64());
         Ok(record(&scene, &self.settings, seeds.next_u64())?)
+    }
+
+    fn identity(&self) -> Result<String, DataError> {
+        let Self { name, settings, labels, origin, .. } = self;
+        Ok(format!("simulated {VERSION}\n{name}\n{settings:?}\n{labels:?}\n{origin}"))
     }
 
     fn name(&self, i: usize) -> PathBuf {

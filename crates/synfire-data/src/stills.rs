@@ -26,6 +26,11 @@ impl Stills {
         Self::new(self.shape, self.white, pixels, samples.iter().map(|&i| self.labels[i]).collect())
     }
 
+    /// Another one where pixels differ.
+    pub(crate) fn checksum(&self) -> String {
+        format!("{:?} {} {:08x}", self.shape, self.pixels.len(), crc32c::crc32c(&self.pixels))
+    }
+
     fn image_len(&self) -> usize {
         self.shape.iter().product()
     }

@@ -38,7 +38,7 @@ struct Remains {
 impl Remains {
     fn of(folder: &Path) -> Self {
         let run = RunFolder::new(folder);
-        let timeless = |record| EpochRecord { samples_per_s: 0.0, seconds: 0.0, ..record };
+        let timeless = |record| EpochRecord { samples_per_s: 0.0, data_wait: 0.0, seconds: 0.0, ..record };
         Self {
             last: fs::read(run.last()).unwrap(),
             best: fs::read(run.best()).unwrap(),

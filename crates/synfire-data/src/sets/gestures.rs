@@ -32,7 +32,7 @@ fn open(_: &Locations) -> Result<DataSet, DataError> {
 fn part(name: &'static str, of_each: usize) -> impl Source {
     let classes = Gesture::ALL.len();
     let labels = (0..of_each * classes).map(|i| (i % classes) as u8).collect();
-    Framed(Simulated::new(name, SENSOR, camera(), labels, move |i, seed| {
+    Framed(Simulated::new(name, SENSOR, camera(), labels, String::new(), move |i, seed| {
         Performance::new(Gesture::ALL[i % classes], seed)
     }))
 }

@@ -32,7 +32,7 @@ fn open(locations: &Locations) -> Result<DataSet, DataError> {
 fn part(name: &'static str, images: Stills) -> impl Source {
     let [_, height, width] = images.shape();
     let labels = images.labels().into_iter().map(|label| label as u8).collect();
-    Framed(Simulated::new(name, SENSOR, CameraSettings::default(), labels, move |i, _| {
+    Framed(Simulated::new(name, SENSOR, CameraSettings::default(), labels, images.checksum(), move |i, _| {
         let mut pixels = vec![0.0; width * height];
         images.load(i, &FrameSpec::default(), &mut pixels).expect("an image for each label");
         Moving::saccades(Image::new(width, height, pixels))

@@ -27,6 +27,10 @@ pub trait Observer {
     fn note(&mut self, _text: &str) {}
     /// A line for the reader about what may spoil the run.
     fn warning(&mut self, _text: &str) {}
+    /// Before the first batch: so many recordings of all of `part` were made frames for the cache. Answer whether to go on.
+    fn framed(&mut self, _part: &str, _done: usize, _of: usize) -> bool {
+        true
+    }
     /// A batch was trained on. Answer whether to go on.
     fn batch(&mut self, _report: &BatchReport) -> bool {
         true

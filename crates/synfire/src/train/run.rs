@@ -34,6 +34,9 @@ pub struct EpochRecord {
     pub gradient_norms: BTreeMap<String, f64>,
     /// Training samples per second of the process that ended the epoch.
     pub samples_per_s: f64,
+    /// The share of that time in which it waited for batches.
+    #[serde(default)]
+    pub data_wait: f64,
     /// Seconds that this process spent on it, with validation; not those of one that was stopped within the epoch.
     pub seconds: f64,
 }
@@ -254,6 +257,7 @@ impl RunFolder {
                 ("accuracy/validation".to_string(), record.validation_accuracy),
                 ("learning_rate".to_string(), record.learning_rate),
                 ("samples_per_s".to_string(), record.samples_per_s),
+                ("data_wait".to_string(), record.data_wait),
             ];
             scalars.extend(record.firing_rates.iter().map(|(m, v)| (format!("firing_rate/{m}"), *v)));
             scalars.extend(record.gradient_norms.iter().map(|(m, v)| (format!("gradient_norm/{m}"), *v)));

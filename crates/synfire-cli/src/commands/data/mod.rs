@@ -1,5 +1,6 @@
 //! `synfire data`.
 
+mod cache;
 mod convert;
 mod list;
 mod show;
@@ -26,6 +27,7 @@ enum DataCommand {
     Show(show::Show),
     Convert(convert::Convert),
     Simulate(simulate::Simulate),
+    Cache(cache::CacheArguments),
 }
 
 impl Data {
@@ -35,6 +37,7 @@ impl Data {
             DataCommand::Show(show) => show.run(console),
             DataCommand::Convert(convert) => convert.run(console),
             DataCommand::Simulate(simulate) => simulate.run(console),
+            DataCommand::Cache(cache) => cache.run(console),
         }?;
         Ok(ExitCode::SUCCESS)
     }
@@ -114,6 +117,15 @@ fn must_be_new(path: &Path, force: bool) -> Result<(), Error> {
 
 fn write_failed(path: &Path, source: impl std::fmt::Display) -> Error {
     Error::failed(format!("cannot write {}: {source}", path.display()))
+}
+
+/// A size for people.
+fn size(bytes: u64) -> String {
+    match bytes as f64 {
+        small @ ..1e6 => format!("{:.0} kB", (small / 1e3).ceil()),
+        middle @ ..1e9 => format!("{:.1} MB", middle / 1e6),
+        large => format!("{:.2} GB", large / 1e9),
+    }
 }
 
 /// A count with its digits in groups.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use synfire::net::NonFinite;
 use synfire::train::{Outcome, RunFolder, Summary, TrainConfig, TrainError, Trainer};
+use synfire_data::Cache;
 
 /// Train a spiking network.
 ///
@@ -38,6 +39,10 @@ pub(crate) struct Train {
     /// Folder of data sets, searched before SYNFIRE_DATA and the user's cache folder.
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     data_dir: Option<PathBuf>,
+    /// Count the events of recordings into frames anew in every epoch, instead of once into the cache of frames
+    /// (`synfire data cache`).
+    #[arg(long, help_heading = "Data")]
+    no_cache: bool,
     /// File of settings (TOML); its keys are the options here. A run's config.toml is one.
     #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = RUN)]
     config: Option<PathBuf>,
@@ -64,7 +69,7 @@ impl Train {
         let device = self.device.open()?;
         let given = toml::Table::try_from(&self.settings).map_err(|e| Error::usage(e.to_string()))?;
         let resumes = self.resume.is_some();
-        let mut trainer = match self.resume {
+        let trainer = match self.resume {
             Some(run) => {
                 if let Some(key) = given.keys().next() {
                     let name = if key == "dataset" { "DATASET".to_string() } else { format!("--{key}") };
@@ -91,6 +96,7 @@ impl Train {
                 Trainer::start(config, folder, &device)?
             }
         };
+        let mut trainer = trainer.with_cache(if self.no_cache { None } else { Cache::of_user() });
         if trainer.is_finished()? {
             let path = trainer.folder().path();
             console.note(format!("{} is finished; there is nothing to resume", path.display()));

@@ -85,6 +85,19 @@ impl Observer for Progress<'_> {
         self.console.json(&serde_json::json!({ "event": "warning", "text": text }));
     }
 
+    fn framed(&mut self, part: &str, done: usize, of: usize) -> bool {
+        if done == 0 && !self.console.draws_bars() {
+            self.console.note(format!("framing  {of} recordings of {part}, once, for the cache"));
+        }
+        self.bar.set_length(of as u64);
+        self.bar.set_position(done as u64);
+        self.bar.set_prefix("framing");
+        self.bar.set_message(format!("{done} of {of} recordings of {part}, once, for the cache"));
+        // What is slow was not training.
+        self.lap();
+        !self.stop.asked()
+    }
+
     fn batch(&mut self, report: &BatchReport) -> bool {
         let seconds = self.lap();
         self.speed.add(report.samples as f64, seconds);
@@ -148,13 +161,19 @@ fn epoch_line(record: &EpochRecord) -> String {
         if low == high { format!("firing {low} %") } else { format!("firing {low}–{high} %") }
     };
     format!(
-        "loss {:.4}  train {}  val {}  {firing}  {:.0} samples/s  {}",
+        "loss {:.4}  train {}  val {}  {firing}  {:.0} samples/s  {}{}",
         record.train_loss,
         percent(record.train_accuracy),
         percent(record.validation_accuracy),
         record.samples_per_s,
-        duration(record.seconds)
+        duration(record.seconds),
+        data_wait(record.data_wait)
     )
+}
+
+/// That training waits for data is worth a word where it costs time.
+fn data_wait(share: f64) -> String {
+    if share < 0.02 { String::new() } else { format!("  waiting {:.0} % for data", 100.0 * share) }
 }
 
 /// A row for each layer that trains: the firing rates of its neurons, the gradient norms of its modules.
@@ -176,7 +195,7 @@ fn layer_table(plan: &Plan, record: &EpochRecord) -> String {
             table += &format!("\n    {module:<8} {layer:<10} {rates:>16}  {norms}");
         }
     }
-    table
+    table + &format!("\n    waited for data: {} of the time", percent(record.data_wait))
 }
 
 /// The number in `layers.3` or `layers.3.conv1`.
@@ -280,6 +299,7 @@ mod tests {
             firing_rates: rates.map(|(name, rate)| (name.to_string(), rate)).into(),
             gradient_norms: norms.map(|(name, norm)| (name.to_string(), norm)).into(),
             samples_per_s: 12_345.0,
+            data_wait: 0.004,
             seconds: 754.0,
         }
     }
@@ -291,6 +311,7 @@ mod tests {
             line,
             "loss 12.3456  train 99.99 %  val 100.00 %  firing 18–37 %  12345 samples/s  12 min 34 s"
         );
+        assert!(epoch_line(&EpochRecord { data_wait: 0.25, ..record() }).ends_with("waiting 25 % for data"));
         assert!(epoch_line(&EpochRecord { ann: true, ..record() }).contains("without neurons"));
         assert!("epoch 10/20  ".len() + line.chars().count() <= 100);
     }
