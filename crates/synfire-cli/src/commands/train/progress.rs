@@ -143,6 +143,7 @@ impl Observer for Progress<'_> {
             self.console.note(line);
             if self.verbose {
                 self.console.note(layer_table(&self.plan, record));
+                self.console.note(format!("    waited for data: {} of the time", percent(record.data_wait)));
             }
         });
         self.console.json(&serde_json::json!({ "event": "epoch", "epoch": record }));
@@ -195,7 +196,7 @@ fn layer_table(plan: &Plan, record: &EpochRecord) -> String {
             table += &format!("\n    {module:<8} {layer:<10} {rates:>16}  {norms}");
         }
     }
-    table + &format!("\n    waited for data: {} of the time", percent(record.data_wait))
+    table
 }
 
 /// The number in `layers.3` or `layers.3.conv1`.
