@@ -168,13 +168,16 @@ fn epoch_line(record: &EpochRecord) -> String {
         percent(record.validation_accuracy),
         record.samples_per_s,
         duration(record.seconds),
-        data_wait(record.data_wait)
+        data_wait(record)
     )
 }
 
 /// That training waits for data is worth a word where it costs time.
-fn data_wait(share: f64) -> String {
-    if share < 0.02 { String::new() } else { format!("  waiting {:.0} % for data", 100.0 * share) }
+fn data_wait(record: &EpochRecord) -> String {
+    match 100.0 * record.data_wait {
+        percent if percent >= 2.0 && record.seconds >= 1.0 => format!("  waiting {percent:.0} % for data"),
+        _ => String::new(),
+    }
 }
 
 /// A row for each layer that trains: the firing rates of its neurons, the gradient norms of its modules.
