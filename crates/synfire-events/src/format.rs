@@ -14,6 +14,11 @@ pub enum Format {
     Nmnist,
 }
 
+/// Begins to decode a file; see [`Format::begin`].
+type Begin = fn(&[u8]) -> Result<(usize, Box<dyn Decoder>), Fault>;
+/// Begins to encode one; see [`Format::encoder`].
+type Start = fn(Sensor, &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError>;
+
 /// What is known about a format, in the order in which files are compared with them.
 struct Entry {
     format: Format,
@@ -21,8 +26,8 @@ struct Entry {
     title: &'static str,
     extension: &'static str,
     matches: fn(&[u8], u64) -> bool,
-    begin: fn(&[u8]) -> Result<(usize, Box<dyn Decoder>), Fault>,
-    encoder: fn(Sensor, &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError>,
+    begin: Begin,
+    encoder: Start,
 }
 
 static FORMATS: &[Entry] = &[

@@ -133,17 +133,6 @@ pub(crate) fn no_rest(rest: &[u8], record: &str) -> Result<(), Fault> {
     }
 }
 
-/// The lines at the start of `head` that begin with `mark`, and where what follows them begins.
-pub(crate) fn header_lines(head: &[u8], mark: u8) -> (Vec<&[u8]>, usize) {
-    let (mut lines, mut at) = (Vec::new(), 0);
-    while head.get(at) == Some(&mark) {
-        let Some(len) = head[at..].iter().position(|byte| *byte == b'\n') else { break };
-        lines.push(head[at..at + len].trim_ascii_end());
-        at += len + 1;
-    }
-    (lines, at)
-}
-
 /// Decodes all of `bytes`, which is a whole file in memory.
 ///
 /// # Errors

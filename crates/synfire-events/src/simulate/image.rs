@@ -79,7 +79,7 @@ impl Moving {
     /// the sides of an isosceles triangle. There the camera moves, here the image does, the other way. The size of the triangle
     /// and the directions are those that the published recordings show.
     pub fn saccades(image: Image) -> Self {
-        let path = vec![[1.25, 2.0], [0.0, -2.0], [-1.25, 2.0], [1.25, 2.0]];
+        let path = vec![[1.6, 1.6], [0.0, -1.6], [-1.6, 1.6], [1.6, 1.6]];
         let sensor = Sensor { width: 34, height: 34 };
         Self { image, sensor, scale: 1.0, path, rests: true, section_us: 100_000 }
     }

@@ -13,7 +13,7 @@ use crate::prefetch::prefetch;
 use super::strips::{Strip, Task, tasks};
 use super::{BlockShape, Pool, SCRATCH, current};
 
-/// The errors of the input and the parameters of [`block`], whose statistics must be those of this input.
+/// The errors of the input and the parameters of [`block`](super::block()), whose statistics must be those of this input.
 ///
 /// ```text
 /// z                      as `z` of `block`         replaced by its error
