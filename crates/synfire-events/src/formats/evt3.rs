@@ -25,6 +25,7 @@
 //!
 //! Where the header tells no sensor, the camera's plugin does; where that is not known, none is told.
 
+use std::hint::select_unpredictable;
 use std::slice::from_ref;
 
 use super::prophesee::{self, Clock, Header};
@@ -69,10 +70,13 @@ pub(crate) fn begin(head: &[u8]) -> Result<(usize, Box<dyn Decoder>), Fault> {
     Ok((header.len, Box::new(Words::new(header.sensor()?))))
 }
 
+/// The words that most events are made of.
+const SINGLE: u32 = 1 << ADDR_Y | 1 << ADDR_X | 1 << TIME_LOW;
+
 /// Words that are decoded at once.
-const BLOCK: usize = 32;
-/// A power of two, no less than the events of a block of vectors.
-const ROOM: usize = 512;
+const BLOCK: usize = 64;
+/// A power of two that is no less than the events of a block of vectors.
+const ROOM: usize = 1024;
 
 /// Decodes words.
 #[derive(Debug)]
@@ -86,8 +90,6 @@ pub struct Words {
 /// What words have told.
 #[derive(Clone, Copy, Debug)]
 struct Known {
-    /// A bit for each type of word that was seen.
-    types: u16,
     clock: Clock,
     /// The time of the last EVT_TIME_HIGH.
     high: i64,
@@ -97,6 +99,8 @@ struct Known {
     /// Column and polarity of the next vector's first bit.
     x: u16,
     on: bool,
+    /// A bit for each type of word that was seen, for as long as events are not known whole.
+    types: u16,
     triggers: u64,
     others: u64,
     reserved: u64,
@@ -105,64 +109,83 @@ struct Known {
 }
 
 impl Known {
-    /// Whether time and y of the next event are known.
+    fn saw(&self, kind: u16) -> bool {
+        self.types >> kind & 1 == 1
+    }
+
+    /// Whether time and row of the next event are known.
     fn whole(&self) -> bool {
-        let needed = 1 << ADDR_Y | 1 << TIME_LOW | 1 << TIME_HIGH;
-        self.types & needed == needed
+        self.saw(ADDR_Y) && self.saw(TIME_LOW)
+    }
+
+    /// Notes a word in front of the first whole event. An EVT_TIME_LOW says nothing without an EVT_TIME_HIGH.
+    fn note(&mut self, word: u16) {
+        let kind = word >> 12;
+        if kind != TIME_LOW || self.clock.runs() {
+            self.types |= 1 << kind;
+        }
     }
 
     /// Takes a block of words and puts their events in `events`. Gives their number, and whether one lies outside of the
     /// sensor.
     fn take(&mut self, words: &[[u8; WORD]], sensor: Sensor, events: &mut [Event; ROOM]) -> (usize, bool) {
         let (mut len, mut outside) = (0, false);
+        let Self { mut t, mut y, .. } = *self;
         for word in words {
             let word = u16::from_le_bytes(*word);
             let kind = word >> 12;
-            if matches!(kind, ADDR_Y | ADDR_X | TIME_LOW) {
-                // Nearly all words are of these types, in no order that a processor could foresee: there are no branches
-                // in here. What is no event is overwritten by the next.
-                let (x, valid) = (word & PIXEL, kind == ADDR_X);
-                self.types |= 1 << kind;
-                self.y = if kind == ADDR_Y { x } else { self.y };
-                self.t = if kind == TIME_LOW { self.high + i64::from(word & LOW) } else { self.t };
-                events[len % ROOM] = Event { t: self.t, x, y: self.y, on: word & ON != 0 };
-                outside |= valid & !((x < sensor.width) & (self.y < sensor.height));
-                len += usize::from(valid);
-                continue;
-            }
-            match kind {
-                VECT_BASE_X => (self.x, self.on) = (word & PIXEL, word & ON != 0),
-                VECT_12 | VECT_8 => {
-                    let size = if kind == VECT_12 { 12 } else { 8 };
-                    let mut bits = word & ((1 << size) - 1);
-                    if self.types >> VECT_BASE_X & 1 == 0 {
-                        self.partial += u64::from(bits.count_ones());
-                        bits = 0;
-                    }
-                    while bits != 0 {
-                        let x = self.x + bits.trailing_zeros() as u16;
-                        events[len % ROOM] = Event { t: self.t, x, y: self.y, on: self.on };
-                        outside |= !sensor.holds(x, self.y);
-                        len += 1;
-                        bits &= bits - 1;
-                    }
-                    // No further than where all pixels are outside.
-                    self.x = (self.x + size).min(1 << PIXEL_BITS);
+            if SINGLE >> kind & 1 == 1 {
+                // These follow each other in no order that a processor could foresee, so that there are no branches in
+                // here: what is no event is overwritten by the next.
+                let (x, is_event) = (word & PIXEL, kind == ADDR_X);
+                y = select_unpredictable(kind == ADDR_Y, x, y);
+                t = select_unpredictable(kind == TIME_LOW, self.high + i64::from(word & LOW), t);
+                events[len % ROOM] = Event { t, x, y, on: word & ON != 0 };
+                outside |= is_event & !((x < sensor.width) & (y < sensor.height));
+                len += usize::from(is_event);
+            } else if kind == VECT_12 || kind == VECT_8 {
+                let size = if kind == VECT_12 { VECTOR } else { 8 };
+                let mut bits = self.valid(word & ((1 << size) - 1));
+                while bits != 0 {
+                    let x = self.x + bits.trailing_zeros() as u16;
+                    events[len % ROOM] = Event { t, x, y, on: self.on };
+                    outside |= !sensor.holds(x, y);
+                    len += 1;
+                    bits &= bits - 1;
                 }
-                TIME_HIGH => {
-                    if !self.clock.runs() {
-                        // The low bits in front of it went with another.
-                        self.types &= !(1 << TIME_LOW);
-                    }
-                    self.high = self.clock.read(i64::from(word & LOW)) << LOW_BITS;
-                }
-                EXT_TRIGGER => self.triggers += 1,
-                CONTINUED_4 | OTHERS | CONTINUED_12 => self.others += 1,
-                _ => self.reserved += 1,
+                // No further than where all pixels are outside.
+                self.x = (self.x + size).min(1 << PIXEL_BITS);
+            } else {
+                self.other(word);
             }
-            self.types |= 1 << kind;
         }
+        (self.t, self.y) = (t, y);
         (len, outside)
+    }
+
+    /// The bits of a vector whose first one's x is known.
+    fn valid(&mut self, bits: u16) -> u16 {
+        if self.saw(VECT_BASE_X) {
+            return bits;
+        }
+        self.partial += u64::from(bits.count_ones());
+        0
+    }
+
+    /// Takes a word that is no event and changes neither time nor row. Kept out of the loop, which has no registers to
+    /// spare for it.
+    #[inline(never)]
+    fn other(&mut self, word: u16) {
+        match word >> 12 {
+            VECT_BASE_X => {
+                (self.x, self.on) = (word & PIXEL, word & ON != 0);
+                self.types |= 1 << VECT_BASE_X;
+            }
+            TIME_HIGH => self.high = self.clock.read(i64::from(word & LOW)) << LOW_BITS,
+            EXT_TRIGGER => self.triggers += 1,
+            CONTINUED_4 | OTHERS | CONTINUED_12 => self.others += 1,
+            _ => self.reserved += 1,
+        }
     }
 }
 
@@ -170,13 +193,13 @@ impl Words {
     /// Of a camera with this sensor, if it is known.
     pub fn new(sensor: Option<Sensor>) -> Self {
         let known = Known {
-            types: 0,
             clock: CLOCK,
             high: 0,
             t: 0,
             y: 0,
             x: 0,
             on: false,
+            types: 0,
             triggers: 0,
             others: 0,
             reserved: 0,
@@ -202,14 +225,16 @@ impl Decoder for Words {
                 events.extend_from_slice(&self.block[..len]);
                 continue;
             }
-            // Once more, word by word, to see which events are whole and which is outside.
+            // Once more, word by word, to see which events are whole and which one is outside.
             self.known = before;
             for (j, word) in block.iter().enumerate() {
                 let (len, outside) = self.known.take(from_ref(word), sensor, &mut self.block);
+                self.known.note(u16::from_le_bytes(*word));
                 if !self.known.whole() {
                     self.known.partial += len as u64;
                 } else if outside {
-                    let Event { x, y, .. } = self.block[len - 1];
+                    let first = self.block[..len].iter().find(|event| !sensor.holds(event.x, event.y));
+                    let (x, y) = first.map_or((0, 0), |event| (event.x, event.y));
                     return Err(Fault::outside((i * BLOCK + j) * WORD, sensor, x, y));
                 } else {
                     events.extend_from_slice(&self.block[..len]);
@@ -262,26 +287,41 @@ impl ToWords {
     }
 }
 
-/// The vectors of the events at the start of `events`, which must lie in a row from the left to the right with nothing
-/// else in between, and how many events they hold. They end where the next would hold no event.
-fn vectors(events: &[Event]) -> (Vec<u16>, usize) {
-    let (mut vectors, mut taken, mut base) = (Vec::new(), 0, events[0].x);
+/// The x and the polarity in the words that tell both.
+fn column(event: &Event) -> u16 {
+    if event.on { ON | event.x } else { event.x }
+}
+
+/// Writes the first event and, if that takes fewer words than an EVT_ADDR_X for each, those behind it in a row of vectors;
+/// gives their number. The events of a vector are read from left to right, so that only events in that order are written as
+/// one. A vector that would hold a single event is not worth its word. A VECT_8 holds no more than a VECT_12, and is as long.
+fn columns(events: &[Event], words: &mut Vec<u16>) -> usize {
+    let first = events[0];
+    let begin = words.len();
+    words.push(VECT_BASE_X << 12 | column(&first));
+    let (mut taken, mut base) = (0, first.x);
     loop {
-        let (mut bits, mut from) = (0, base);
-        while let Some(event) = events.get(taken)
-            && (event.t, event.y, event.on) == (events[0].t, events[0].y, events[0].on)
-            && (from..base + VECTOR).contains(&event.x)
+        let (mut next, mut bits, mut x) = (taken, 0, base);
+        while let Some(event) = events.get(next)
+            && (event.t, event.y, event.on) == (first.t, first.y, first.on)
+            && (x..base + VECTOR).contains(&event.x)
         {
             bits |= 1 << (event.x - base);
-            from = event.x + 1;
-            taken += 1;
+            x = event.x + 1;
+            next += 1;
         }
-        if bits == 0 {
-            return (vectors, taken);
+        if next < taken + 2 {
+            break;
         }
-        vectors.push(VECT_12 << 12 | bits);
-        base += VECTOR;
+        words.push(VECT_12 << 12 | bits);
+        (taken, base) = (next, base + VECTOR);
     }
+    if words.len() - begin < taken {
+        return taken;
+    }
+    words.truncate(begin);
+    words.push(ADDR_X << 12 | column(&first));
+    1
 }
 
 impl Encoder for ToWords {
@@ -291,17 +331,7 @@ impl Encoder for ToWords {
         while let Some(event) = events.get(i) {
             prophesee::ask_for_time(i, self.last.unwrap_or(0), event.t)?;
             self.address(event, &mut words);
-            let x = event.x | if event.on { ON } else { 0 };
-            let (vectors, taken) = vectors(&events[i..]);
-            // A vector needs a word for its base, an event outside of one needs one word.
-            if vectors.len() + 1 < taken {
-                words.push(VECT_BASE_X << 12 | x);
-                words.extend(vectors);
-                i += taken;
-            } else {
-                words.push(ADDR_X << 12 | x);
-                i += 1;
-            }
+            i += columns(&events[i..], &mut words);
         }
         let bytes: Vec<u8> = words.into_iter().flat_map(u16::to_le_bytes).collect();
         output.write_all(&bytes)?;

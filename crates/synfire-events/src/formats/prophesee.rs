@@ -15,13 +15,13 @@
 //! | `plugin_name hal_plugin_gen41_evk3` | RAW | what drove the camera, which tells the sensor of older files |
 //! | `Version 2` | DAT | the layout of its records |
 //!
-//! Source: *RAW File Format* and *DAT File Format*, <https://docs.prophesee.ai/stable/data/file_formats/index.html>; the
-//! sensors by *Sensors*, <https://docs.prophesee.ai/stable/hw/sensors/index.html>.
+//! Sources: *RAW File Format*, <https://docs.prophesee.ai/stable/data/file_formats/raw.html>, and *DAT File Format*,
+//! <https://docs.prophesee.ai/stable/data/file_formats/dat.html>.
 
 use super::{EncodeError, Fault};
 use crate::Sensor;
 
-/// The sensors that the name of a plugin tells of, by a part of that name.
+/// The sensor that a plugin's name tells, by a part of that name: its generation, or its product number from Gen 4.2 on.
 const PLUGINS: [(&str, Sensor); 5] = [
     ("genx320", Sensor { width: 320, height: 320 }),
     ("gen3", Sensor { width: 640, height: 480 }),
