@@ -41,7 +41,11 @@ pub(crate) fn begin(head: &[u8]) -> Result<(usize, Box<dyn Decoder>), Fault> {
         return Err(Fault::new(0, "a line of text that begins with `% `", "none"));
     }
     type_and_size(head, header.len)?;
-    let bits = if header.number("Version")?.unwrap_or(1) < 2 { (9, 8) } else { (PIXEL_BITS, PIXEL_BITS) };
+    let bits = match header.field("Version") {
+        Some(field) if field.value == "2" => (PIXEL_BITS, PIXEL_BITS),
+        Some(field) if field.value != "1" => return Err(field.fault("version 1 or 2")),
+        _ => (9, 8),
+    };
     Ok((header.len + 2, Box::new(Records { sensor: header.sensor()?, bits, last: None })))
 }
 

@@ -124,7 +124,7 @@ impl Decoder for Words {
             ("trigger", self.triggers),
             ("other word", self.others),
             ("word of a reserved type", self.reserved),
-            ("event before the first time", self.timeless),
+            ("event before the first time or row", self.timeless),
         ]
     }
 }

@@ -38,14 +38,14 @@ pub(super) struct Header<'a> {
 }
 
 /// A line of a header.
-struct Field<'a> {
+pub(super) struct Field<'a> {
     at: usize,
     keyword: &'a str,
-    value: &'a str,
+    pub(super) value: &'a str,
 }
 
 impl Field<'_> {
-    fn fault(&self, expected: impl Into<String>) -> Fault {
+    pub(super) fn fault(&self, expected: impl Into<String>) -> Fault {
         Fault::new(self.at, expected, format!("`% {} {}`", self.keyword, self.value))
     }
 }
@@ -65,15 +65,8 @@ impl<'a> Header<'a> {
         Self { fields, len: at }
     }
 
-    fn field(&self, keyword: &str) -> Option<&Field<'a>> {
+    pub(super) fn field(&self, keyword: &str) -> Option<&Field<'a>> {
         self.fields.iter().find(|field| field.keyword.eq_ignore_ascii_case(keyword))
-    }
-
-    /// What a number is said to be.
-    pub(super) fn number(&self, keyword: &str) -> Result<Option<u16>, Fault> {
-        self.field(keyword)
-            .map(|field| field.value.parse().map_err(|_| field.fault(format!("a number as the {keyword}"))))
-            .transpose()
     }
 
     /// The encoding of the events, such as `3.0`.
