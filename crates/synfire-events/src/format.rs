@@ -4,12 +4,18 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use crate::formats::{Decoder, EncodeError, Encoder, Fault, Output, nmnist};
+use crate::formats::{Decoder, EncodeError, Encoder, Fault, Output, dat, evt2, evt3, nmnist};
 use crate::{EventError, Sensor};
 
 /// A file format of recordings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
+    /// [`dat`].
+    Dat,
+    /// [`evt2`].
+    Evt2,
+    /// [`evt3`].
+    Evt3,
     /// [`nmnist`].
     Nmnist,
 }
@@ -31,6 +37,33 @@ struct Entry {
 }
 
 static FORMATS: &[Entry] = &[
+    Entry {
+        format: Format::Evt2,
+        name: "evt2",
+        title: "an EVT 2.0 recording",
+        extension: "raw",
+        matches: evt2::matches,
+        begin: evt2::begin,
+        encoder: evt2::encoder,
+    },
+    Entry {
+        format: Format::Evt3,
+        name: "evt3",
+        title: "an EVT 3.0 recording",
+        extension: "raw",
+        matches: evt3::matches,
+        begin: evt3::begin,
+        encoder: evt3::encoder,
+    },
+    Entry {
+        format: Format::Dat,
+        name: "dat",
+        title: "a DAT recording",
+        extension: "dat",
+        matches: dat::matches,
+        begin: dat::begin,
+        encoder: dat::encoder,
+    },
     // Has no mark, so that the others come first.
     Entry {
         format: Format::Nmnist,
