@@ -3,12 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::formats::{Decoder, EncodeError, Encoder, Fault, Output, nmnist};
+use crate::formats::{Decoder, EncodeError, Encoder, Fault, Output, aedat4, nmnist};
 use crate::{EventError, Sensor};
 
 /// A file format of recordings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
+    /// [`aedat4`].
+    Aedat4,
     /// [`nmnist`].
     Nmnist,
 }
@@ -25,6 +27,15 @@ struct Entry {
 }
 
 static FORMATS: &[Entry] = &[
+    Entry {
+        format: Format::Aedat4,
+        name: "aedat4",
+        title: "an AEDAT 4.0 recording",
+        extension: "aedat4",
+        matches: aedat4::matches,
+        begin: aedat4::begin,
+        encoder: aedat4::encoder,
+    },
     // Has no mark, so that the others come first.
     Entry {
         format: Format::Nmnist,
