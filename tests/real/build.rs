@@ -8,7 +8,7 @@ fn main() {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     let folder = env::var_os("SYNFIRE_DATA").map_or_else(beside, PathBuf::from);
     println!("cargo::rustc-env=SYNFIRE_REAL_DATA={}", folder.display());
-    for set in ["mnist", "cifar-10", "nmnist"] {
+    for set in ["mnist", "cifar-10", "nmnist", "events"] {
         let name = set.replace('-', "_");
         println!("cargo::rustc-check-cfg=cfg({name})");
         println!("cargo::rerun-if-changed={}", folder.join(set).display());

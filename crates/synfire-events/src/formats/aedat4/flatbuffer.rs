@@ -34,7 +34,7 @@ fn follow(bytes: &[u8], at: usize) -> Result<usize, Fault> {
 
 #[cold]
 fn outside(bytes: &[u8], at: usize, len: usize) -> Fault {
-    Fault::new(at, format!("{len} bytes within a FlatBuffer of {}", bytes.len()), "its end")
+    Fault::new(at.min(bytes.len()), format!("{len} bytes within a FlatBuffer of {}", bytes.len()), "its end")
 }
 
 impl<'a> Table<'a> {
@@ -55,8 +55,9 @@ impl<'a> Table<'a> {
         }
         let at = follow(bytes, 4)?;
         let back = i64::from(i32::from_le_bytes(word(bytes, at)?));
-        // `at` lies within `bytes`; a distance that leads before them becomes one behind them.
-        let vtable = usize::try_from(at as i64 - back).unwrap_or(usize::MAX);
+        let vtable = usize::try_from(at as i64 - back).map_err(|_| {
+            Fault::new(at, "the distance to a vtable within the FlatBuffer", back.to_string())
+        })?;
         let len = usize::from(u16::from_le_bytes(word(bytes, vtable)?));
         let vtable =
             bytes.get(vtable..vtable.saturating_add(len)).ok_or_else(|| outside(bytes, vtable, len))?;

@@ -56,13 +56,14 @@ impl Header {
             end,
             compression: Decompressor::new(compression)
                 .ok_or_else(|| Fault::new(start, "a compression from 0 to 4", compression.to_string()))?,
-            table: match u64::try_from(position) {
-                _ if position == -1 => None,
-                Ok(table) if table >= end as u64 => Some(table),
-                _ => {
-                    let expected = format!("-1 or a position of the data table from {end} on");
-                    return Err(Fault::new(start, expected, position.to_string()));
-                }
+            table: match position {
+                -1 => None,
+                _ => Some(u64::try_from(position).ok().filter(|table| *table >= end as u64).ok_or_else(
+                    || {
+                        let expected = format!("-1 or a position of the data table from {end} on");
+                        Fault::new(start, expected, position.to_string())
+                    },
+                )?),
             },
             streams: streams(info)?,
         })
@@ -72,9 +73,9 @@ impl Header {
 /// The streams that the description names.
 ///
 /// It is a tree of nodes, written by a program: `<node name="…">` within each other, and in them `<attr key="…">value</attr>`.
-/// These tags are all that is looked at, which a few lines do and which takes time in proportion to the text. In the node
-/// `outInfo` is a node for each stream, by its id, with the attribute `typeIdentifier`, and in that the node `info` with
-/// `sizeX` and `sizeY`.
+/// These tags are all that is looked at: a few lines do that, in time proportional to the text, where a parser of all of
+/// XML is larger than this format. In the node `outInfo` is a node for each stream, named by its id, with the attribute
+/// `typeIdentifier`, and in that the node `info` with `sizeX` and `sizeY`.
 fn streams(info: &str) -> Result<Vec<Stream>, Fault> {
     let mut streams: Vec<Stream> = Vec::new();
     let mut path = Vec::new();
