@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use crate::formats::{Decoder, EncodeError, Encoder, Fault, Output, dat, evt2, evt3, nmnist};
+use crate::formats::{Decoder, EncodeError, Encoder, Fault, Output, aedat4, dat, evt2, evt3, nmnist};
 use crate::{EventError, Sensor};
 
 /// A file format of recordings.
@@ -16,6 +16,8 @@ pub enum Format {
     Evt2,
     /// [`evt3`].
     Evt3,
+    /// [`aedat4`].
+    Aedat4,
     /// [`nmnist`].
     Nmnist,
 }
@@ -63,6 +65,15 @@ static FORMATS: &[Entry] = &[
         matches: dat::matches,
         begin: dat::begin,
         encoder: dat::encoder,
+    },
+    Entry {
+        format: Format::Aedat4,
+        name: "aedat4",
+        title: "an AEDAT 4.0 recording",
+        extension: "aedat4",
+        matches: aedat4::matches,
+        begin: aedat4::begin,
+        encoder: aedat4::encoder,
     },
     // Has no mark, so that the others come first.
     Entry {

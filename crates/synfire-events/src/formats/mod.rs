@@ -10,6 +10,7 @@ pub mod dat;
 pub mod evt2;
 pub mod evt3;
 
+pub mod aedat4;
 pub mod nmnist;
 mod prophesee;
 
