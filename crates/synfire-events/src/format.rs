@@ -3,12 +3,18 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::formats::{Decoder, EncodeError, Encoder, Fault, Output, nmnist};
+use crate::formats::{Decoder, EncodeError, Encoder, Fault, Output, csv, nmnist, npy, npz};
 use crate::{EventError, Sensor};
 
 /// A file format of recordings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
+    /// [`npy`].
+    Npy,
+    /// [`npz`].
+    Npz,
+    /// [`csv`].
+    Csv,
     /// [`nmnist`].
     Nmnist,
 }
@@ -25,6 +31,34 @@ struct Entry {
 }
 
 static FORMATS: &[Entry] = &[
+    Entry {
+        format: Format::Npy,
+        name: "npy",
+        title: "a NumPy array of events",
+        extension: "npy",
+        matches: npy::matches,
+        begin: npy::begin,
+        encoder: npy::encoder,
+    },
+    Entry {
+        format: Format::Npz,
+        name: "npz",
+        title: "a NumPy archive of events",
+        extension: "npz",
+        matches: npz::matches,
+        begin: npz::begin,
+        encoder: npz::encoder,
+    },
+    // Has no mark but that its lines are numbers.
+    Entry {
+        format: Format::Csv,
+        name: "csv",
+        title: "a text table of events",
+        extension: "csv",
+        matches: csv::matches,
+        begin: csv::begin,
+        encoder: csv::encoder,
+    },
     // Has no mark, so that the others come first.
     Entry {
         format: Format::Nmnist,

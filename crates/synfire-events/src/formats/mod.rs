@@ -6,7 +6,11 @@
 //! To add a format: a file here with `matches`, `begin` and `encoder`; a line in each of [`crate::Format`]'s tables; tests with
 //! exact bytes, a round trip, and one for each malformed input (see `tests/nmnist.rs`); a line in `tests/formats.rs`.
 
+pub mod csv;
 pub mod nmnist;
+pub mod npy;
+pub mod npz;
+mod table;
 
 use std::io::{self, Seek, Write};
 
