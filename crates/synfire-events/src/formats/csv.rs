@@ -26,6 +26,8 @@ use crate::{Event, Sensor};
 
 /// The longest line: what has no lines must not take all memory.
 const LONGEST: usize = 1 << 16;
+/// Digits of a whole number: as many as fit into 64 bits whatever they are.
+const DIGITS: usize = 18;
 /// Lines that tell a table from other texts.
 const TOLD_BY: usize = 100;
 
@@ -247,8 +249,6 @@ fn polarity(field: &[u8]) -> i64 {
 
 /// A whole number, or [`NONE`].
 fn integer(field: &[u8]) -> i64 {
-    /// Numbers of so many digits fit.
-    const DIGITS: usize = 18;
     let (negative, digits) = match field {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] | digits => (false, digits),
@@ -267,7 +267,7 @@ fn integer(field: &[u8]) -> i64 {
     if negative { -value } else { value }
 }
 
-/// Writes the line of names. Any event fits.
+/// Writes the line of names. Any event fits whose time has at most 18 digits.
 pub(crate) fn encoder(_: Sensor, output: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
     output.write_all(b"t,x,y,p\n")?;
     Ok(Box::new(ToLines))
@@ -278,7 +278,11 @@ struct ToLines;
 impl Encoder for ToLines {
     fn encode(&mut self, events: &[Event], output: &mut dyn Output) -> Result<(), EncodeError> {
         let mut text = Vec::new();
-        for Event { t, x, y, on } in events {
+        for (i, Event { t, x, y, on }) in events.iter().enumerate() {
+            if t.unsigned_abs() >= 10_u64.pow(DIGITS as u32) {
+                let expected = format!("a time of at most {DIGITS} digits");
+                return Err(EncodeError::unfit(i, expected, format!("{t} µs")));
+            }
             writeln!(text, "{t},{x},{y},{}", u8::from(*on))?;
         }
         output.write_all(&text)?;

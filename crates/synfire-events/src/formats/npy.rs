@@ -34,7 +34,7 @@ use std::io::SeekFrom;
 pub(super) use header::{Header, Layout, fraction};
 pub(super) use number::Number;
 
-use super::table::{self, misfit};
+use super::table::{self, is_event, misfit};
 use super::{Decoded, Decoder, EncodeError, Encoder, Fault, Output};
 use crate::{Event, Sensor};
 
@@ -70,16 +70,17 @@ impl Columns {
     pub(super) fn events(&self, n: usize, events: &mut Vec<Event>) -> Result<(), (usize, usize)> {
         let [t, x, y, p] = self.0.each_ref().map(|column| &column[..n]);
         let rows = t.iter().zip(x).zip(y).zip(p).map(|(((&t, &x), &y), &p)| [t, x, y, p]);
-        match rows.clone().position(|row| misfit(row).is_some()) {
-            None => {
-                events.extend(rows.map(table::event));
-                Ok(())
-            }
-            Some(i) => {
-                events.extend(rows.clone().take(i).map(table::event));
-                Err((i, rows.clone().nth(i).and_then(misfit).unwrap_or(0)))
+        if rows.clone().fold(true, |all, row| all & is_event(row)) {
+            events.extend(rows.map(table::event));
+            return Ok(());
+        }
+        for (i, row) in rows.enumerate() {
+            match misfit(row) {
+                None => events.push(table::event(row)),
+                Some(column) => return Err((i, column)),
             }
         }
+        Ok(())
     }
 }
 
@@ -115,8 +116,8 @@ impl Decoder for Records {
         events.reserve(whole);
         for (i, block) in bytes[..whole * stride].chunks(BLOCK * stride).enumerate() {
             let n = block.len() / stride;
-            for (column, (offset, number)) in self.columns.0.iter_mut().zip(fields) {
-                number.read(seconds, &block[offset..], stride, &mut column[..n]);
+            for (i, (column, (offset, number))) in self.columns.0.iter_mut().zip(fields).enumerate() {
+                number.read(seconds && i == 0, block, stride, offset, &mut column[..n]);
             }
             self.columns.events(n, events).map_err(|(row, column)| {
                 let (offset, number) = fields[column];
@@ -158,7 +159,7 @@ const DESCR: &str = "[('t', '<i8'), ('x', '<i2'), ('y', '<i2'), ('p', '|u1')]";
 /// Bytes of a record that is written.
 const RECORD: usize = 13;
 
-/// Writes any time, x and y up to 32,767.
+/// Writes any time but the first of 64 bits (which reads as none), x and y up to 32,767.
 pub(crate) fn encoder(_: Sensor, output: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
     output.write_all(&header(DESCR, 0))?;
     Ok(Box::new(ToRecords { written: 0 }))

@@ -225,7 +225,7 @@ impl<'a> Column<'a> {
         self.block.resize(values.len() * width, 0);
         let read = self.array.read_exact(&mut self.block);
         read.map_err(|error| self.array.fault(unreadable(self.at, &error)))?;
-        self.number.read(self.seconds, &self.block, width, values);
+        self.number.read(self.seconds, &self.block, width, 0, values);
         Ok(())
     }
 
@@ -247,7 +247,7 @@ impl<'a> Column<'a> {
     }
 }
 
-/// Writes any time, x and y up to 32,767.
+/// Writes any time but the first of 64 bits (which reads as none), x and y up to 32,767.
 pub(crate) fn encoder(_: Sensor, _: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
     Ok(Box::new(ToColumns::default()))
 }

@@ -20,7 +20,7 @@ pub(super) const VALUES: [&str; 4] = [
 ];
 
 /// The largest x and y: a sensor that has it is 65535 wide, which is as much as [`crate::Sensor`] can tell.
-const MAX_PIXEL: i64 = u16::MAX as i64 - 1;
+const MAX_PIXEL: u64 = u16::MAX as u64 - 1;
 
 /// In place of a value that is no whole number of 64 bits.
 pub(super) const NONE: i64 = i64::MIN;
@@ -59,13 +59,27 @@ pub(super) fn micros(seconds: f64) -> i64 {
 
 /// A whole number, or [`NONE`]. What is as large as 2^53 has lost digits that a time needs.
 pub(super) fn whole(value: f64) -> i64 {
-    if value.abs() < (1_u64 << 53) as f64 && value.fract() == 0.0 { value as i64 } else { NONE }
+    // A cast that saturates and back is a fraction of a call of `fract`.
+    let number = value as i64;
+    if number as f64 == value && number.unsigned_abs() < 1 << 53 { number } else { NONE }
+}
+
+/// Which columns hold what an event has.
+#[inline]
+fn fit([t, x, y, p]: [i64; 4]) -> [bool; 4] {
+    // As unsigned numbers, those below 0 are above all others.
+    [t != NONE, x as u64 <= MAX_PIXEL, y as u64 <= MAX_PIXEL, p.wrapping_add(1) as u64 <= 2]
+}
+
+/// Whether a row is an event, without a branch.
+#[inline]
+pub(super) fn is_event(row: [i64; 4]) -> bool {
+    fit(row).into_iter().fold(true, |all, fits| all & fits)
 }
 
 /// The first column that does not hold what an event has.
-pub(super) fn misfit([t, x, y, p]: [i64; 4]) -> Option<usize> {
-    let pixels = 0..=MAX_PIXEL;
-    [t != NONE, pixels.contains(&x), pixels.contains(&y), (-1..=1).contains(&p)].iter().position(|fits| !fits)
+pub(super) fn misfit(row: [i64; 4]) -> Option<usize> {
+    fit(row).iter().position(|fits| !fits)
 }
 
 /// The event of a row that has no [`misfit`].

@@ -110,7 +110,8 @@ impl<'a> Header<'a> {
 
 /// Whether a time in the whole records at the start of `bytes` has a fraction, as times in seconds have.
 pub(in crate::formats) fn fraction((offset, number): (usize, Number), stride: usize, bytes: &[u8]) -> bool {
-    bytes.chunks_exact(stride).any(|record| number.value(&record[offset..]).fract().abs() > 0.0)
+    number.is_float()
+        && bytes.chunks_exact(stride).any(|record| number.value(&record[offset..]).fract().abs() > 0.0)
 }
 
 /// Where the dictionary lies.

@@ -1,5 +1,7 @@
 //! Numbers as NumPy stores them.
 
+use std::slice::ChunksExact;
+
 use crate::formats::table::{NONE, micros, whole};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,20 +53,38 @@ impl Number {
         }
     }
 
-    /// The first number in each `stride` of `bytes`, or [`NONE`] where it is not whole; what is in seconds becomes
-    /// microseconds if it has a fraction, that is, is a float.
-    pub(in crate::formats) fn read(self, seconds: bool, bytes: &[u8], stride: usize, out: &mut [i64]) {
+    pub(in crate::formats) fn is_float(self) -> bool {
+        self.kind == Kind::Float
+    }
+
+    /// The number at `offset` in each record of `stride` bytes, or [`NONE`] where it is not whole; a float in seconds
+    /// becomes microseconds.
+    pub(in crate::formats) fn read(
+        self,
+        seconds: bool,
+        records: &[u8],
+        stride: usize,
+        offset: usize,
+        out: &mut [i64],
+    ) {
+        let records = records.chunks_exact(stride);
         match self.width {
-            1 => self.read_as::<1>(seconds, bytes, stride, out),
-            2 => self.read_as::<2>(seconds, bytes, stride, out),
-            4 => self.read_as::<4>(seconds, bytes, stride, out),
-            _ => self.read_as::<8>(seconds, bytes, stride, out),
+            1 => self.read_as::<1>(seconds, records, offset, out),
+            2 => self.read_as::<2>(seconds, records, offset, out),
+            4 => self.read_as::<4>(seconds, records, offset, out),
+            _ => self.read_as::<8>(seconds, records, offset, out),
         }
     }
 
     /// [`Number::read`] where the width is known: a loop for each kind, so that none decides anything within it.
-    fn read_as<const W: usize>(self, seconds: bool, bytes: &[u8], stride: usize, out: &mut [i64]) {
-        let fields = bytes.chunks(stride).filter_map(|record| record.first_chunk::<W>());
+    fn read_as<const W: usize>(
+        self,
+        seconds: bool,
+        records: ChunksExact<u8>,
+        offset: usize,
+        out: &mut [i64],
+    ) {
+        let fields = records.filter_map(|record| record.get(offset..)?.first_chunk::<W>());
         match self.kind {
             Kind::Signed => fill(self.big, fields, out, |bits| signed(bits, W)),
             Kind::Unsigned => fill(self.big, fields, out, |bits| i64::try_from(bits).unwrap_or(NONE)),
