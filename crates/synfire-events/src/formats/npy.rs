@@ -70,10 +70,15 @@ impl Columns {
     pub(super) fn events(&self, n: usize, events: &mut Vec<Event>) -> Result<(), (usize, usize)> {
         let [t, x, y, p] = self.0.each_ref().map(|column| &column[..n]);
         let rows = t.iter().zip(x).zip(y).zip(p).map(|(((&t, &x), &y), &p)| [t, x, y, p]);
-        if rows.clone().fold(true, |all, row| all & is_event(row)) {
-            events.extend(rows.map(table::event));
+        let (before, mut all) = (events.len(), true);
+        events.extend(rows.clone().map(|row| {
+            all &= is_event(row);
+            table::event(row)
+        }));
+        if all {
             return Ok(());
         }
+        events.truncate(before);
         for (i, row) in rows.enumerate() {
             match misfit(row) {
                 None => events.push(table::event(row)),

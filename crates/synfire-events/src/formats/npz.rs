@@ -1,12 +1,12 @@
 //! NumPy's `.npz` files: a ZIP archive of `.npy` files, stored or deflated.
 //!
 //! Read are
-//! - t, x, y and p (or the other names that [`npy`](super::npy) has for them), an array of one dimension each, as
+//! - t, x, y and p (or the other names that [`npy`] has for them), an array of one dimension each, as
 //!   SpikingJelly caches its data sets (`numpy.savez` or `savez_compressed`, `spikingjelly/datasets`); other arrays may stand
 //!   beside them;
-//! - an only array of any name, as [`npy`](super::npy) reads it.
+//! - an only array of any name, as [`npy`] reads it.
 //!
-//! Types and units are those of [`npy`](super::npy).
+//! Types and units are those of [`npy`].
 //!
 //! An archive's directory is at its end, so that all of it is kept in memory, and its arrays are inflated piece by piece,
 //! side by side: memory beyond that grows with the events that are really there. Both are bounded, by [`MOST_BYTES`] and

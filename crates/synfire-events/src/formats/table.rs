@@ -82,7 +82,7 @@ pub(super) fn misfit(row: [i64; 4]) -> Option<usize> {
     fit(row).iter().position(|fits| !fits)
 }
 
-/// The event of a row that has no [`misfit`].
+/// The event of a row, which is one where [`is_event`].
 #[inline]
 pub(super) fn event([t, x, y, p]: [i64; 4]) -> Event {
     Event { t, x: x as u16, y: y as u16, on: p == 1 }
