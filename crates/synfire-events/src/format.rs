@@ -4,20 +4,28 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use crate::formats::{Decoder, EncodeError, Encoder, Fault, Output, aedat4, dat, evt2, evt3, nmnist};
+use crate::formats::{
+    Decoder, EncodeError, Encoder, Fault, Output, aedat4, csv, dat, evt2, evt3, nmnist, npy, npz,
+};
 use crate::{EventError, Sensor};
 
 /// A file format of recordings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
-    /// [`dat`].
-    Dat,
     /// [`evt2`].
     Evt2,
     /// [`evt3`].
     Evt3,
+    /// [`dat`].
+    Dat,
     /// [`aedat4`].
     Aedat4,
+    /// [`npy`].
+    Npy,
+    /// [`npz`].
+    Npz,
+    /// [`csv`].
+    Csv,
     /// [`nmnist`].
     Nmnist,
 }
@@ -74,6 +82,34 @@ static FORMATS: &[Entry] = &[
         matches: aedat4::matches,
         begin: aedat4::begin,
         encoder: aedat4::encoder,
+    },
+    Entry {
+        format: Format::Npy,
+        name: "npy",
+        title: "a NumPy array of events",
+        extension: "npy",
+        matches: npy::matches,
+        begin: npy::begin,
+        encoder: npy::encoder,
+    },
+    Entry {
+        format: Format::Npz,
+        name: "npz",
+        title: "a NumPy archive of events",
+        extension: "npz",
+        matches: npz::matches,
+        begin: npz::begin,
+        encoder: npz::encoder,
+    },
+    // Has no mark but that its lines are numbers.
+    Entry {
+        format: Format::Csv,
+        name: "csv",
+        title: "a text table of events",
+        extension: "csv",
+        matches: csv::matches,
+        begin: csv::begin,
+        encoder: csv::encoder,
     },
     // Has no mark, so that the others come first.
     Entry {

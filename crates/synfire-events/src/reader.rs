@@ -182,8 +182,11 @@ impl Reader {
 
     /// Reads more behind what is there.
     fn fill(&mut self) -> Result<(), EventError> {
-        self.buffer.copy_within(self.start..self.end, 0);
-        (self.start, self.end) = (0, self.end - self.start);
+        // What lies at the start need not be moved, so that a format which waits for its whole file is not moved each time.
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
         // Grown with what is really there, whatever a damaged file says is coming.
         let room = self.end + PIECE;
         if self.buffer.len() < room {

@@ -39,7 +39,10 @@ fn open(bytes: &[u8], format: Option<Format>) -> Result<Reader, EventError> {
 }
 
 /// The events and what was passed over.
-fn parse(bytes: &[u8]) -> Result<(Vec<Event>, Vec<(&'static str, u64)>), EventError> {
+/// Events, and what was passed over.
+type Parsed = (Vec<Event>, Vec<(&'static str, u64)>);
+
+fn parse(bytes: &[u8]) -> Result<Parsed, EventError> {
     let mut reader = open(bytes, None)?;
     let mut events = Vec::new();
     while let Some(more) = reader.next_events()? {

@@ -6,13 +6,16 @@
 //! To add a format: a file here with `matches`, `begin` and `encoder`; a line in each of [`crate::Format`]'s tables; tests with
 //! exact bytes, a round trip, and one for each malformed input (see `tests/nmnist.rs`); a line in `tests/formats.rs`.
 
+pub mod aedat4;
+pub mod csv;
 pub mod dat;
 pub mod evt2;
 pub mod evt3;
-
-pub mod aedat4;
 pub mod nmnist;
+pub mod npy;
+pub mod npz;
 mod prophesee;
+mod table;
 
 use std::io::{self, Seek, Write};
 
