@@ -39,7 +39,6 @@ fn open(bytes: &[u8], format: Option<Format>) -> Result<Reader, EventError> {
 }
 
 /// The events and what was passed over.
-/// Events, and what was passed over.
 type Parsed = (Vec<Event>, Vec<(&'static str, u64)>);
 
 fn parse(bytes: &[u8]) -> Result<Parsed, EventError> {
