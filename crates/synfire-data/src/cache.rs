@@ -8,20 +8,21 @@
 
 mod file;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
-use std::{env, fs};
 
 use rayon::prelude::*;
+use synfire_events::{NewFile, Recording};
 
+use crate::locations::cache_folder;
 use crate::{DataError, FrameSpec, Kind, Source};
 use file::{Description, Reader, Writer};
 
-/// Ends the names of files that are whole, and of those that are being written.
+/// Ends the names of files.
 const ENDING: &str = "frames";
-const UNFINISHED: &str = "unfinished";
 /// Samples that are framed before their frames are written.
 const AT_ONCE: usize = 64;
 
@@ -50,9 +51,7 @@ impl Cache {
     /// The cache of the user: `synfire/frames` in the folder that `XDG_CACHE_HOME` names, or in `~/.cache`.
     #[must_use]
     pub fn of_user() -> Option<Self> {
-        let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let cache = variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")));
-        cache.map(|folder| Self::in_folder(folder.join("synfire").join("frames")))
+        cache_folder().map(|folder| Self::in_folder(folder.join("frames")))
     }
 
     /// The cache in a folder, which need not be there yet.
@@ -132,7 +131,7 @@ impl Cache {
     /// When a file cannot be removed.
     pub fn clear(&self) -> Result<u64, DataError> {
         let mut bytes = 0;
-        for path in self.paths(&[ENDING, UNFINISHED])? {
+        for path in self.paths(&[ENDING, NewFile::UNFINISHED])? {
             bytes += fs::metadata(&path).map_or(0, |metadata| metadata.len());
             fs::remove_file(&path).map_err(|source| DataError::Write { file: path.clone(), source })?;
         }
@@ -220,7 +219,7 @@ impl Source for Cached {
         self.source.load(i, frames, out)
     }
 
-    fn recording(&self, i: usize) -> Result<Option<synfire_events::Recording>, DataError> {
+    fn recording(&self, i: usize) -> Result<Option<Recording>, DataError> {
         self.source.recording(i)
     }
 

@@ -19,12 +19,10 @@ impl Locations {
         if let Some(folder) = explicit.filter(|folder| !folder.is_dir()) {
             return Err(DataError::NoFolder { folder: folder.to_owned() });
         }
-        let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let cache = variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")));
         let folders = [
             explicit.map(Path::to_owned),
             variable("SYNFIRE_DATA"),
-            cache.map(|folder| folder.join("synfire").join("data")),
+            cache_folder().map(|folder| folder.join("data")),
         ];
         Ok(Self(folders.into_iter().flatten().collect()))
     }
@@ -43,10 +41,22 @@ impl Locations {
 
     /// The first folder of this data set there is.
     pub(crate) fn find(&self, set: &'static str, files: &'static str) -> Result<PathBuf, DataError> {
-        self.0
-            .iter()
-            .map(|folder| folder.join(set))
-            .find(|folder| folder.is_dir())
-            .ok_or_else(|| DataError::SetNotFound { set, files, searched: self.0.clone() })
+        self.holding(set).ok_or_else(|| DataError::SetNotFound { set, files, searched: self.0.clone() })
     }
+
+    /// The first folder of this name in them.
+    pub(crate) fn holding(&self, name: &str) -> Option<PathBuf> {
+        self.0.iter().map(|folder| folder.join(name)).find(|folder| folder.is_dir())
+    }
+}
+
+/// What an environment variable names.
+fn variable(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// The folder `synfire` in the user's cache folder: `XDG_CACHE_HOME`, or `~/.cache`.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
+    let cache = variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")));
+    cache.map(|folder| folder.join("synfire"))
 }

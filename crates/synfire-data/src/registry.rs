@@ -32,8 +32,7 @@ impl Recipe {
     /// Where its files are, as far as their folder is there.
     #[must_use]
     pub fn found(&self, locations: &Locations) -> Option<PathBuf> {
-        let folder = self.folder?;
-        locations.folders().iter().map(|place| place.join(folder)).find(|folder| folder.is_dir())
+        locations.holding(self.folder?)
     }
 }
 

@@ -125,6 +125,8 @@ pub struct DataSet {
     pub test: Arc<dyn Source>,
     /// What the user should know, such as `partial: 850 of 60,000 training samples`; one sentence each.
     pub notes: Vec<String>,
+    /// No camera made its recordings.
+    pub simulated: bool,
     /// The folder its files are in; none for a set that is built in.
     pub folder: Option<PathBuf>,
 }
@@ -146,8 +148,15 @@ impl DataSet {
             train: Arc::new(train),
             test: Arc::new(test),
             notes: Vec::new(),
+            simulated: false,
             folder: None,
         }
+    }
+
+    /// The same set, which says that no camera made it.
+    pub(crate) fn simulated(mut self) -> Self {
+        self.notes.push("simulated: no camera made these recordings".into());
+        Self { simulated: true, ..self }
     }
 
     /// The same set, from files in `folder`.

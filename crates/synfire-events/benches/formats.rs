@@ -8,6 +8,7 @@
 //! piece by piece, as [`synfire_events::Reader`] reads a file. That what is read is right is what the tests are for.
 
 use std::io::Cursor;
+use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -30,7 +31,8 @@ fn read(bencher: Bencher, format: Format) {
     };
     let sensor = Sensor { width: 34, height: 34 };
     let recording = Recording { sensor, events: (0..EVENTS).map(event).collect() };
-    let bytes = to_bytes(format, &recording).expect("every format has room for these events");
+    let bytes: Arc<[u8]> =
+        to_bytes(format, &recording).expect("every format has room for these events").into();
     bencher.counter(ItemsCount::new(EVENTS)).bench(|| {
         let input = Box::new(Cursor::new(bytes.clone()));
         let mut reader = Reader::new(input, bytes.len() as u64, Some(format)).expect("what was written");

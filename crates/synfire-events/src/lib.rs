@@ -24,6 +24,7 @@ mod error;
 mod format;
 pub mod formats;
 pub mod frames;
+mod new_file;
 pub mod picture;
 mod reader;
 pub mod simulate;
@@ -34,6 +35,7 @@ use std::fmt;
 pub use error::EventError;
 pub use format::Format;
 pub use frames::{Framing, to_frames};
+pub use new_file::NewFile;
 pub use reader::{Reader, read};
 pub use writer::{Writer, to_bytes, write};
 
@@ -60,6 +62,17 @@ pub struct Sensor {
 }
 
 impl Sensor {
+    /// A single pixel.
+    const ONE: Self = Self { width: 1, height: 1 };
+
+    /// As large as this one and the pixels of `events` need.
+    fn covering(self, events: &[Event]) -> Self {
+        events.iter().fold(self, |Self { width, height }, event| Self {
+            width: width.max(event.x.saturating_add(1)),
+            height: height.max(event.y.saturating_add(1)),
+        })
+    }
+
     /// Whether there is a pixel at this column and row.
     #[inline]
     pub fn holds(self, x: u16, y: u16) -> bool {

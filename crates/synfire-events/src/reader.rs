@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::formats::{Decoder, HEAD};
+use crate::formats::{Decoder, Fault, HEAD};
 use crate::{Event, EventError, Format, Recording, Sensor};
 
 /// Bytes that are read at once.
@@ -174,7 +174,7 @@ impl Reader {
         self.next = decoded.next.max(1);
         if self.next > MOST {
             let found = format!("one of {} bytes", self.next);
-            let fault = crate::formats::Fault::new(0, format!("a record of at most {MOST} bytes"), found);
+            let fault = Fault::new(0, format!("a record of at most {MOST} bytes"), found);
             return Err(fault.in_format(title, self.offset));
         }
         Ok(())
@@ -213,15 +213,22 @@ impl Reader {
         if events.is_empty() {
             return Err(EventError::NoEvents { file: self.file, bytes: self.offset });
         }
-        let sensor = self.sensor().unwrap_or_else(|| covering(&events));
+        let sensor = self.sensor().unwrap_or_else(|| Sensor::ONE.covering(&events));
         Ok(Recording { sensor, events })
     }
-}
 
-/// The smallest sensor that has all pixels of `events`.
-fn covering(events: &[Event]) -> Sensor {
-    let largest = |of: fn(&Event) -> u16| events.iter().map(of).max().unwrap_or(0).saturating_add(1);
-    Sensor { width: largest(|event| event.x), height: largest(|event| event.y) }
+    /// The sensor: what the file tells, or as large as the events that are left need, which takes reading them.
+    ///
+    /// # Errors
+    /// As [`Reader::next_events`].
+    pub fn into_sensor(mut self) -> Result<Sensor, EventError> {
+        let mut needed = Sensor::ONE;
+        while self.sensor().is_none() {
+            let Some(events) = self.next_events()? else { return Ok(needed) };
+            needed = needed.covering(events);
+        }
+        Ok(self.sensor().unwrap_or(needed))
+    }
 }
 
 /// Reads a whole recording, whose format is seen from its content.

@@ -1,12 +1,10 @@
 //! Writing recordings.
 
-use std::io::{self, BufWriter, Cursor, Write};
+use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
-
 use crate::formats::{EncodeError, Encoder};
-use crate::{Event, EventError, Format, Recording, Sensor};
+use crate::{Event, EventError, Format, NewFile, Recording, Sensor};
 
 /// A recording that is written piece by piece. The file is there, whole, after [`Writer::finish`]; before, and if the
 /// writer is dropped, what was there before stands.
@@ -15,7 +13,7 @@ pub struct Writer {
     format: Format,
     sensor: Sensor,
     encoder: Box<dyn Encoder>,
-    output: BufWriter<NamedTempFile>,
+    output: NewFile,
     /// Events written.
     events: usize,
 }
@@ -26,10 +24,8 @@ impl Writer {
     /// # Errors
     /// When the folder cannot be written to, or the format has no room for the sensor.
     pub fn create(path: &Path, format: Format, sensor: Sensor) -> Result<Self, EventError> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let file = temporary(folder.unwrap_or(Path::new(".")))
-            .map_err(|source| EventError::Write { file: path.to_owned(), source })?;
-        let mut output = BufWriter::with_capacity(1 << 18, file);
+        let output = NewFile::create(path);
+        let mut output = output.map_err(|source| EventError::Write { file: path.to_owned(), source })?;
         let encoder = format.encoder(sensor, &mut output).map_err(|error| failed(error, format, 0, path))?;
         Ok(Self { path: path.to_owned(), format, sensor, encoder, output, events: 0 })
     }
@@ -53,20 +49,8 @@ impl Writer {
     pub fn finish(mut self) -> Result<(), EventError> {
         let finished = self.encoder.finish(&mut self.output);
         finished.map_err(|error| failed(error, self.format, self.events, &self.path))?;
-        let io = |source| EventError::Write { file: self.path.clone(), source };
-        let file = self.output.into_inner().map_err(|error| io(error.into_error()))?;
-        file.as_file().sync_all().map_err(io)?;
-        file.persist(&self.path).map_err(|error| io(error.error))?;
-        Ok(())
+        self.output.put_in_place().map_err(|source| EventError::Write { file: self.path, source })
     }
-}
-
-/// A file that others may read as they may read any new one.
-fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.prefix(".synfire").tempfile_in(folder)
 }
 
 fn check(events: &[Event], sensor: Sensor) -> Result<(), EncodeError> {

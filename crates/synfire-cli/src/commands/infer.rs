@@ -1,9 +1,8 @@
 //! `synfire infer`.
 
-use super::{DeviceArgument, Error, checkpoint_path, data_set, percent};
+use super::{DeviceArgument, Error, checkpoint_path, data_set, percent, read_image};
 use crate::console::Console;
 use clap::Args;
-use image::ImageReader;
 use image::imageops::FilterType;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -98,11 +97,9 @@ impl Infer {
 /// An image `[C, H, W]` in 0..=1 or a recording's frames `[T, C, H, W]`, by the file's content.
 fn read(file: &Path, [c, h, w]: [usize; 3], config: &TrainConfig) -> Result<Vec<f32>, Error> {
     let failed = |e: &dyn std::fmt::Display| Error::failed(format!("cannot read {}: {e}", file.display()));
-    let image = ImageReader::open(file).and_then(ImageReader::with_guessed_format).map_err(|e| failed(&e))?;
-    if image.format().is_none() {
+    let Some(image) = read_image(file)? else {
         return read_recording(file, [c, h, w], config);
-    }
-    let image = image.decode().map_err(|e| failed(&e))?;
+    };
     let image = image.resize_exact(w as u32, h as u32, FilterType::Triangle);
     let planes: Vec<f32> = match c {
         1 => image.to_luma32f().into_raw(),

@@ -9,6 +9,7 @@ pub(crate) mod train;
 pub(crate) mod verify;
 
 use burn::tensor::Device;
+use image::{DynamicImage, ImageReader};
 use std::path::{Path, PathBuf};
 use synfire::file::FileError;
 use synfire::net::NonFinite;
@@ -123,6 +124,17 @@ pub(crate) fn data_set(
     let data = synfire_data::open(&checkpoint.header.config.dataset, &Locations::new(folder.as_deref())?)?;
     checkpoint.header.check_fits(path, &data)?;
     Ok(data)
+}
+
+/// The image that `file` is; none if its content is that of no image.
+pub(crate) fn read_image(file: &Path) -> Result<Option<DynamicImage>, Error> {
+    let failed = |e: &dyn std::fmt::Display| Error::failed(format!("cannot read {}: {e}", file.display()));
+    let reader =
+        ImageReader::open(file).and_then(ImageReader::with_guessed_format).map_err(|e| failed(&e))?;
+    match reader.format() {
+        Some(_) => reader.decode().map(Some).map_err(|e| failed(&e)),
+        None => Ok(None),
+    }
 }
 
 /// A share in percent.

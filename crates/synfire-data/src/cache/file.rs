@@ -14,14 +14,13 @@
 //! | 8 | `framesyn`, without which the file is not whole |
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use sha2::{Digest, Sha256};
-use tempfile::NamedTempFile;
+use synfire_events::NewFile;
 
-use super::UNFINISHED;
 use crate::DataError;
 
 /// Is a part of every key: raise it when anything changes that decides what is in a file.
@@ -112,7 +111,7 @@ fn unpack(packed: &[u8], values: &mut [f32]) -> io::Result<()> {
 /// A file that is being written.
 pub(super) struct Writer {
     path: PathBuf,
-    output: BufWriter<NamedTempFile>,
+    output: NewFile,
     description: String,
     at: u64,
     index: Vec<u8>,
@@ -123,9 +122,7 @@ impl Writer {
         let folder = path.parent().unwrap_or(Path::new("."));
         let start = || {
             fs::create_dir_all(folder)?;
-            let name = format!(".{UNFINISHED}");
-            let file = tempfile::Builder::new().suffix(&name).tempfile_in(folder)?;
-            let mut output = BufWriter::with_capacity(1 << 20, file);
+            let mut output = NewFile::create(path)?;
             let description = description.to_text();
             output.write_all(START)?;
             output.write_all(&(description.len() as u32).to_le_bytes())?;
@@ -152,15 +149,10 @@ impl Writer {
             self.output.write_all(&self.index)?;
             self.output.write_all(&self.at.to_le_bytes())?;
             self.output.write_all(&checksum.to_le_bytes())?;
-            self.output.write_all(END)?;
-            self.output.flush()?;
-            self.output.get_ref().as_file().sync_all()
+            self.output.write_all(END)
         };
         let failed = |source| DataError::Write { file: self.path.clone(), source };
-        end().map_err(failed)?;
-        let file = self.output.into_inner().map_err(|error| failed(error.into_error()))?;
-        file.persist(&self.path).map_err(|error| failed(error.error))?;
-        Ok(())
+        end().and_then(|()| self.output.put_in_place()).map_err(failed)
     }
 }
 

@@ -23,10 +23,8 @@ const TEST: usize = 26;
 
 fn open(_: &Locations) -> Result<DataSet, DataError> {
     let names = Gesture::ALL.map(|gesture| gesture.name().to_owned()).to_vec();
-    let mut set =
-        DataSet::new(RECIPE.name, names, part("gestures train", TRAIN), part("gestures test", TEST));
-    set.notes.push("simulated: no camera made these recordings".into());
-    Ok(set)
+    let (train, test) = (part("gestures train", TRAIN), part("gestures test", TEST));
+    Ok(DataSet::new(RECIPE.name, names, train, test).simulated())
 }
 
 fn part(name: &'static str, of_each: usize) -> impl Source {

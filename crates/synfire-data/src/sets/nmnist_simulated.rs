@@ -22,11 +22,9 @@ pub(crate) const RECIPE: Recipe = Recipe {
 fn open(locations: &Locations) -> Result<DataSet, DataError> {
     let folder = locations.find(mnist::RECIPE.name, RECIPE.files)?;
     let (train, test) = mnist::read_parts(RECIPE.name, &folder)?;
-    let set =
-        DataSet::new(RECIPE.name, digit_names(), part("n-mnist train", train), part("n-mnist test", test));
-    let mut set = set.note_partial(60_000, 10_000).in_folder(folder);
-    set.notes.push("simulated: no camera made these recordings".into());
-    Ok(set)
+    let (train, test) = (part("n-mnist train", train), part("n-mnist test", test));
+    let set = DataSet::new(RECIPE.name, digit_names(), train, test);
+    Ok(set.note_partial(60_000, 10_000).in_folder(folder).simulated())
 }
 
 fn part(name: &'static str, images: Stills) -> impl Source {

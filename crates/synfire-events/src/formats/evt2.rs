@@ -17,7 +17,7 @@
 //!
 //! Where the header tells no sensor, the camera's plugin does; where that is not known, none is told.
 
-use super::prophesee::{self, Clock, Header};
+use super::prophesee::{self, Clock, PassedOver};
 use super::{Decoded, Decoder, EncodeError, Encoder, Fault, Output, no_rest};
 use crate::{Event, Sensor};
 
@@ -35,13 +35,12 @@ const CLOCK: Clock = Clock::new(1 << 28, 1 << 27);
 
 /// Whether a file that begins with `head` says that it is one.
 pub(crate) fn matches(head: &[u8], _: u64) -> bool {
-    Header::read(head).encoding() == Some("2.0")
+    prophesee::is_raw(head, "2.0")
 }
 
 pub(crate) fn begin(head: &[u8]) -> Result<(usize, Box<dyn Decoder>), Fault> {
-    let header = Header::read(head);
-    header.ask_for("2.0")?;
-    Ok((header.len, Box::new(Words::new(header.sensor()?))))
+    let (start, sensor) = prophesee::begin_raw(head, "2.0")?;
+    Ok((start, Box::new(Words::new(sensor))))
 }
 
 /// Decodes words.
@@ -51,25 +50,22 @@ pub struct Words {
     clock: Clock,
     /// The time of the last EVT_TIME_HIGH.
     high: i64,
-    triggers: u64,
-    others: u64,
-    reserved: u64,
-    timeless: u64,
+    passed_over: PassedOver,
 }
 
 impl Words {
     /// Of a camera with this sensor, if it is known.
     pub fn new(sensor: Option<Sensor>) -> Self {
-        Self { sensor, clock: CLOCK, high: 0, triggers: 0, others: 0, reserved: 0, timeless: 0 }
+        Self { sensor, clock: CLOCK, high: 0, passed_over: PassedOver::default() }
     }
 
     /// Takes a word that is no event.
     fn other(&mut self, word: u32) {
         match word >> 28 {
             8 => self.high = self.clock.read(i64::from(word & ((1 << 28) - 1))) << LOW_BITS,
-            10 => self.triggers += 1,
-            14 | 15 => self.others += 1,
-            _ => self.reserved += 1,
+            10 => self.passed_over.triggers += 1,
+            14 | 15 => self.passed_over.others += 1,
+            _ => self.passed_over.reserved += 1,
         }
     }
 }
@@ -97,7 +93,7 @@ impl Decoder for Words {
             && let Some((_, word)) = words.next()
         {
             match word {
-                0..EVENTS => self.timeless += 1,
+                0..EVENTS => self.passed_over.partial += 1,
                 _ => self.other(word),
             }
         }
@@ -120,12 +116,7 @@ impl Decoder for Words {
     }
 
     fn passed_over(&self) -> Vec<(&'static str, u64)> {
-        vec![
-            ("trigger", self.triggers),
-            ("other word", self.others),
-            ("word of a reserved type", self.reserved),
-            ("event before the first time or row", self.timeless),
-        ]
+        self.passed_over.list()
     }
 }
 

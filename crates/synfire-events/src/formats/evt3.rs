@@ -30,7 +30,7 @@ mod encode;
 use std::hint::select_unpredictable;
 use std::slice::from_ref;
 
-use super::prophesee::{Clock, Header};
+use super::prophesee::{self, Clock, PassedOver};
 use super::{Decoded, Decoder, Fault, no_rest};
 use crate::{Event, Sensor};
 
@@ -65,13 +65,12 @@ const CLOCK: Clock = Clock::new(1 << 12, 1 << 8);
 
 /// Whether a file that begins with `head` says that it is one.
 pub(crate) fn matches(head: &[u8], _: u64) -> bool {
-    Header::read(head).encoding() == Some("3.0")
+    prophesee::is_raw(head, "3.0")
 }
 
 pub(crate) fn begin(head: &[u8]) -> Result<(usize, Box<dyn Decoder>), Fault> {
-    let header = Header::read(head);
-    header.ask_for("3.0")?;
-    Ok((header.len, Box::new(Words::new(header.sensor()?))))
+    let (start, sensor) = prophesee::begin_raw(head, "3.0")?;
+    Ok((start, Box::new(Words::new(sensor))))
 }
 
 /// The words that most events are made of.
@@ -105,11 +104,7 @@ struct Known {
     on: bool,
     /// A bit for each type of word that was seen, for as long as events are not known whole.
     types: u16,
-    triggers: u64,
-    others: u64,
-    reserved: u64,
-    /// Events that are not known whole.
-    partial: u64,
+    passed_over: PassedOver,
 }
 
 impl Known {
@@ -172,7 +167,7 @@ impl Known {
         if self.saw(VECT_BASE_X) {
             return bits;
         }
-        self.partial += u64::from(bits.count_ones());
+        self.passed_over.partial += u64::from(bits.count_ones());
         0
     }
 
@@ -186,9 +181,9 @@ impl Known {
                 self.types |= 1 << VECT_BASE_X;
             }
             TIME_HIGH => self.high = self.clock.read(i64::from(word & LOW)) << LOW_BITS,
-            EXT_TRIGGER => self.triggers += 1,
-            CONTINUED_4 | OTHERS | CONTINUED_12 => self.others += 1,
-            _ => self.reserved += 1,
+            EXT_TRIGGER => self.passed_over.triggers += 1,
+            CONTINUED_4 | OTHERS | CONTINUED_12 => self.passed_over.others += 1,
+            _ => self.passed_over.reserved += 1,
         }
     }
 }
@@ -204,10 +199,7 @@ impl Words {
             x: 0,
             on: false,
             types: 0,
-            triggers: 0,
-            others: 0,
-            reserved: 0,
-            partial: 0,
+            passed_over: PassedOver::default(),
         };
         Self { sensor, known, block: Box::new([Event { t: 0, x: 0, y: 0, on: false }; ROOM]) }
     }
@@ -235,7 +227,7 @@ impl Decoder for Words {
                 let (len, outside) = self.known.take(from_ref(word), sensor, &mut self.block);
                 self.known.note(u16::from_le_bytes(*word));
                 if !self.known.whole() {
-                    self.known.partial += len as u64;
+                    self.known.passed_over.partial += len as u64;
                 } else if outside {
                     let first = self.block[..len].iter().find(|event| !sensor.holds(event.x, event.y));
                     let (x, y) = first.map_or((0, 0), |event| (event.x, event.y));
@@ -253,11 +245,6 @@ impl Decoder for Words {
     }
 
     fn passed_over(&self) -> Vec<(&'static str, u64)> {
-        vec![
-            ("trigger", self.known.triggers),
-            ("other word", self.known.others),
-            ("word of a reserved type", self.known.reserved),
-            ("event before the first time or row", self.known.partial),
-        ]
+        self.known.passed_over.list()
     }
 }

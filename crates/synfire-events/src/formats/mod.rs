@@ -3,8 +3,9 @@
 //! A [`Decoder`] is given the bytes of a file piece by piece and appends the events in them; it never sees the file, so
 //! that the size of the file does not matter, and a fuzzer can call it. An [`Encoder`] is given events and writes bytes.
 //!
-//! To add a format: a file here with `matches`, `begin` and `encoder`; a line in each of [`crate::Format`]'s tables; tests with
-//! exact bytes, a round trip, and one for each malformed input (see `tests/nmnist.rs`); a line in `tests/formats.rs`.
+//! To add a format: a file here with `matches`, `begin` and `encoder`; a variant of [`crate::Format`] and its entry in the table;
+//! tests with exact bytes and one for each malformed input (see `tests/nmnist.rs`). `tests/formats.rs` and the bench run over
+//! all that are in the table.
 
 pub mod aedat4;
 pub mod csv;

@@ -81,7 +81,7 @@ impl<'a> Header<'a> {
 
     /// Asks for an encoding, in words whose least significant byte comes first. The oldest headers tell no encoding, and are
     /// taken to mean it.
-    pub(super) fn ask_for(&self, encoding: &str) -> Result<(), Fault> {
+    fn ask_for(&self, encoding: &str) -> Result<(), Fault> {
         let stated = self.field("evt").or(self.field("format"));
         if let Some(field) = stated.filter(|_| self.encoding() != Some(encoding)) {
             return Err(field.fault(format!("the encoding EVT {encoding}")));
@@ -128,6 +128,40 @@ fn text_line(bytes: &[u8]) -> Option<(&str, usize)> {
     let ends = line.get(len).is_none_or(|&byte| byte == b'\n');
     let text = str::from_utf8(&line[..len]).ok().filter(|_| ends)?;
     Some((text.trim_ascii(), (len + 3).min(bytes.len())))
+}
+
+/// Whether a file that begins with `head` says that it is RAW of this encoding.
+pub(super) fn is_raw(head: &[u8], encoding: &str) -> bool {
+    Header::read(head).encoding() == Some(encoding)
+}
+
+/// Where the words of a RAW file of this encoding begin, and its sensor, if that is known.
+pub(super) fn begin_raw(head: &[u8], encoding: &str) -> Result<(usize, Option<Sensor>), Fault> {
+    let header = Header::read(head);
+    header.ask_for(encoding)?;
+    Ok((header.len, header.sensor()?))
+}
+
+/// Words of RAW files that are passed over.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PassedOver {
+    pub(super) triggers: u64,
+    pub(super) others: u64,
+    pub(super) reserved: u64,
+    /// Events whose time or row is not known yet.
+    pub(super) partial: u64,
+}
+
+impl PassedOver {
+    /// As a [`super::Decoder`] tells it.
+    pub(super) fn list(&self) -> Vec<(&'static str, u64)> {
+        vec![
+            ("trigger", self.triggers),
+            ("other word", self.others),
+            ("word of a reserved type", self.reserved),
+            ("event before the first time or row", self.partial),
+        ]
+    }
 }
 
 /// The header of a RAW file.

@@ -101,7 +101,7 @@ impl Camera {
         }
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut pixel = || {
-            // Four standard deviations at most, so that no threshold comes near 0.
+            // Three standard deviations at most, so that no threshold comes near 0.
             let mut threshold =
                 |mean: f32| mean * (1.0 + settings.mismatch * normal(&mut rng).clamp(-3.0, 3.0) as f32);
             let (threshold_on, threshold_off) =

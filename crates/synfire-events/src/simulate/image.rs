@@ -33,18 +33,6 @@ impl Image {
         Self::new(width, height, (0..width * height).map(pixel).collect())
     }
 
-    /// The grey of red, green and blue planes `[3, height, width]`, weighted as in ITU-R BT.601.
-    ///
-    /// # Panics
-    /// When there are more or fewer values, or none.
-    pub fn from_rgb(width: usize, height: usize, planes: &[f32]) -> Self {
-        assert_eq!(planes.len(), 3 * width * height, "three planes of an image");
-        let (red, rest) = planes.split_at(width * height);
-        let (green, blue) = rest.split_at(width * height);
-        let grey = red.iter().zip(green).zip(blue).map(|((r, g), b)| 0.299 * r + 0.587 * g + 0.114 * b);
-        Self::new(width, height, grey.collect())
-    }
-
     /// The brightness between pixels, from the four around; the border goes on outside.
     fn at(&self, x: f32, y: f32) -> f32 {
         let (x, y) = (x.clamp(0.0, (self.width - 1) as f32), y.clamp(0.0, (self.height - 1) as f32));

@@ -72,8 +72,8 @@ impl Memory {
         self.weights + self.gradients + self.activations + self.workspace
     }
 
-    /// The peak of training `plan`'s network, by measurement within 15 % of the process's resident memory with a few
-    /// threads on Linux.
+    /// The peak of training `plan`'s network. Of those measured, the released networks and ResNets, it was within 15 % of
+    /// the process's resident memory, with a few threads on Linux.
     pub fn of_training(plan: &Plan, training: &Training) -> Self {
         let mut peak = Memory::default();
         let mut reach = |moment: Memory| {

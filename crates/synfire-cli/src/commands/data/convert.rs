@@ -3,8 +3,8 @@
 use super::{Error, FormatArgument, grouped, must_be_new, unreadable};
 use crate::console::Console;
 use clap::Args;
-use std::path::{Path, PathBuf};
-use synfire_events::{Reader, Sensor, Writer};
+use std::path::PathBuf;
+use synfire_events::{Reader, Writer};
 
 /// Write a recording in another format.
 ///
@@ -30,7 +30,7 @@ impl Convert {
     pub(super) fn run(self, console: &Console) -> Result<(), Error> {
         let format = self.format.of(&self.output)?;
         must_be_new(&self.output, self.force)?;
-        let sensor = sensor(&self.file)?;
+        let sensor = Reader::open(&self.file).map_err(unreadable)?.into_sensor()?;
         let mut reader = Reader::open(&self.file).map_err(unreadable)?;
         let mut writer = Writer::create(&self.output, format, sensor)?;
         let mut events = 0;
@@ -53,23 +53,10 @@ impl Convert {
     }
 }
 
-/// The sensor of a recording: what its file says, or else as large as its events need, which takes reading them all.
-fn sensor(file: &Path) -> Result<Sensor, Error> {
-    let mut reader = Reader::open(file).map_err(unreadable)?;
-    let mut needed = Sensor { width: 1, height: 1 };
-    while reader.sensor().is_none() {
-        let Some(events) = reader.next_events()? else { return Ok(needed) };
-        for event in events {
-            needed.width = needed.width.max(event.x.saturating_add(1));
-            needed.height = needed.height.max(event.y.saturating_add(1));
-        }
-    }
-    Ok(reader.sensor().unwrap_or(needed))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
     use synfire_events::Format;
 
     #[test]

@@ -63,7 +63,7 @@ struct RecordingArgument {
 impl RecordingArgument {
     fn read(&self, console: &Console) -> Result<Recording, Error> {
         let Some(sample) = self.sample else {
-            return Ok(synfire_events::read(&self.from)?);
+            return synfire_events::read(&self.from).map_err(unreadable);
         };
         let set = open(&self.from, self.data_dir.as_deref())?;
         set.notes.iter().for_each(|note| console.note(note));

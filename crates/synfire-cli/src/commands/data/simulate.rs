@@ -1,10 +1,11 @@
 //! `synfire data simulate`.
 
 use super::{Error, FormatArgument, grouped, must_be_new, open, write_failed};
+use crate::commands::read_image;
 use crate::console::Console;
 use clap::{Args, ValueEnum};
+use image::GrayImage;
 use image::imageops::FilterType;
-use image::{GrayImage, ImageReader};
 use std::fs;
 use std::path::{Path, PathBuf};
 use synfire_data::Source;
@@ -187,7 +188,7 @@ impl Simulate {
 
     fn set(&self, console: &Console) -> Result<(), Error> {
         let set = open(&self.input, self.data_dir.as_deref())?;
-        if !set.notes.iter().any(|note| note.starts_with("simulated")) {
+        if !set.simulated {
             return Err(Error::usage(format!("{} is no simulated set", set.name)));
         }
         let format = self.format.format.as_deref().map_or(Ok(Format::Nmnist), str::parse)?;
@@ -228,15 +229,9 @@ impl Simulate {
 }
 
 fn read(file: &Path) -> Result<GrayImage, Error> {
-    let failed = |e: &dyn std::fmt::Display| Error::failed(format!("cannot read {}: {e}", file.display()));
-    let reader =
-        ImageReader::open(file).and_then(ImageReader::with_guessed_format).map_err(|e| failed(&e))?;
-    if reader.format().is_none() {
-        return Err(failed(
-            &"expected an image (PNG, JPEG, PNM, BMP, GIF), a folder of them, or a simulated data set",
-        ));
-    }
-    Ok(reader.decode().map_err(|e| failed(&e))?.into_luma8())
+    let expected = "expected an image (PNG, JPEG, PNM, BMP, GIF), a folder of them, or a simulated data set";
+    let other = || Error::failed(format!("cannot read {}: {expected}", file.display()));
+    Ok(read_image(file)?.ok_or_else(other)?.into_luma8())
 }
 
 fn brightness(image: &GrayImage) -> Vec<f32> {
