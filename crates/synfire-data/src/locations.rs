@@ -1,6 +1,8 @@
 //! Where data sets are looked for.
 
 use std::env;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::DataError;
@@ -41,6 +43,21 @@ impl Locations {
         &self.0
     }
 
+    /// The first folder that something can be written into, which is created if need be.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn first_writable(&self) -> Result<&Path, DataError> {
+        let mut reasons = Vec::new();
+        for folder in &self.0 {
+            match try_to_write(folder) {
+                Ok(()) => return Ok(folder),
+                Err(error) => reasons.push(format!("{}: {error}", folder.display())),
+            }
+        }
+        Err(DataError::NotWritable { reasons })
+    }
+
     /// The first folder of this data set there is.
     pub(crate) fn find(&self, set: &'static str, files: &'static str) -> Result<PathBuf, DataError> {
         self.0
@@ -49,4 +66,12 @@ impl Locations {
             .find(|folder| folder.is_dir())
             .ok_or_else(|| DataError::SetNotFound { set, files, searched: self.0.clone() })
     }
+}
+
+/// What may be written is known for certain only by doing it.
+fn try_to_write(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let trial = folder.join(format!(".synfire-{}", std::process::id()));
+    drop(File::create(&trial)?);
+    fs::remove_file(trial)
 }
