@@ -90,6 +90,7 @@ impl Download<'_> {
     fn try_mirror(&mut self, url: &str) -> Result<(), End> {
         let mut validator = None;
         let mut failures = 0;
+        let mut in_one_piece = false;
         loop {
             let before = self.part.len();
             (self.observe)(Step::Asking { file: self.file.name, url, from: before });
@@ -99,10 +100,11 @@ impl Download<'_> {
                     Some(reason) => {
                         let patched = self.part.patched;
                         self.part.restart()?;
-                        if !patched {
+                        if !patched || in_one_piece {
                             return Err(Failure::Lasting(reason).into());
                         }
-                        // Its pieces may be of two versions: once more, in one piece.
+                        // Its pieces may be of two versions: once more, and hopefully in one piece.
+                        in_one_piece = true;
                         validator = None;
                         continue;
                     }

@@ -17,7 +17,7 @@ pub(crate) const RECIPE: Recipe = Recipe {
     open,
 };
 
-/// Sizes as the original page gave them, MD5 as torchvision's, SHA-256 as TensorFlow's mirror is known by.
+/// Sizes as on the authors' page, MD5 as in torchvision, SHA-256 as several projects that fetch it have them.
 static REMOTE: Remote = Remote {
     set: "mnist",
     files: &[

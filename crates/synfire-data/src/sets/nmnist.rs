@@ -19,7 +19,7 @@ pub(crate) const RECIPE: Recipe = Recipe {
     open,
 };
 
-/// MD5 and addresses at Mendeley Data as in Tonic, MD5 as in SpikingJelly too; sizes are published nowhere.
+/// MD5 and addresses at Mendeley Data as in Tonic, MD5 as in SpikingJelly too; sizes are not stated there.
 static REMOTE: Remote = Remote {
     set: "nmnist",
     files: &[

@@ -113,6 +113,21 @@ fn a_server_that_ignores_ranges_starts_again() {
 }
 
 #[test]
+fn a_file_that_changed_in_between_starts_again() {
+    let bytes = content(9000);
+    let served = bytes.clone();
+    let server = Server::start(move |request| match (request.number, request.header("if-range")) {
+        (0, _) => Reply::new(200, &[1; 9000]).with("ETag: \"old\"").cut(4000),
+        (_, Some("\"old\"")) => Reply::new(200, &served),
+        _ => Reply::new(404, b""),
+    });
+    let mut place = Place::new();
+    place.fetch(remote_of(&bytes, std::slice::from_ref(&server.url))).unwrap();
+    assert!(fs::read(place.path("data.bin")).unwrap() == bytes);
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
 fn a_wrong_content_range_is_not_taken() {
     for range in ["bytes 0-8999/9000", "bytes 4001-8999/9000", "bytes 4000-8998/9000", "nonsense"] {
         let bytes = content(9000);

@@ -79,6 +79,22 @@ fn other_bytes() {
 }
 
 #[test]
+fn other_bytes_in_pieces() {
+    let server = Server::start(|request| {
+        let other = Reply::file(request, &[1; 5000]);
+        if request.from().is_none() { other.cut(2000) } else { other }
+    });
+    let mut place = Place::new();
+    let error = place.fetch(remote_of(&content(5000), std::slice::from_ref(&server.url))).unwrap_err();
+    assert!(error.to_string().contains("expected SHA-256 "), "{error}");
+    assert_eq!(
+        (server.requests().len(), place.names().len()),
+        (4, 0),
+        "twice in two pieces, and nothing is left"
+    );
+}
+
+#[test]
 fn another_length() {
     refused(|| Reply::new(200, &content(4999)), "expected 5,000 bytes, found 4,999");
     refused(|| Reply::new(200, &content(6000)), "expected 5,000 bytes, found 6,000");
