@@ -169,7 +169,7 @@ fn by_hand(set: &str, place: &Path, size: Option<u64>, md5: Option<&str>, page: 
     let known = if known.is_empty() { String::new() } else { format!(" ({})", known.join(", ")) };
     format!(
         "{set} has to be downloaded by hand, as its server gives it to browsers alone:\n  1. open {page}\n  2. download \
-         {name}{known}\n  3. put it at {}\n  4. fetch again: it is checked and unpacked then",
+         {name}{known}\n  3. put it at {}\n  4. fetch again, which checks and unpacks it",
         place.display()
     )
 }

@@ -115,18 +115,22 @@ fn unsatisfied_range(text: &str) -> Option<u64> {
     text.trim().strip_prefix("bytes */")?.trim().parse().ok()
 }
 
+/// No answer came. That passes if there was a connection; where nobody is there, as without a network, the next mirror is
+/// tried at once.
 fn failure(error: Error) -> Failure {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, Interrupted, TimedOut, UnexpectedEof,
+    };
+    let passing = match &error {
+        Error::Io(source) => matches!(
+            source.kind(),
+            BrokenPipe | ConnectionAborted | ConnectionReset | Interrupted | TimedOut | UnexpectedEof
+        ),
+        Error::Timeout(_) | Error::Protocol(_) | Error::BodyStalled => true,
+        _ => false,
+    };
     let reason = Reason::Connection(error.to_string());
-    match &error {
-        // Nobody is there: the next mirror is tried at once.
-        Error::Io(source) if source.kind() == io::ErrorKind::ConnectionRefused => Failure::Lasting(reason),
-        Error::Io(_)
-        | Error::Timeout(_)
-        | Error::ConnectionFailed
-        | Error::Protocol(_)
-        | Error::BodyStalled => Failure::Passing(reason),
-        _ => Failure::Lasting(reason),
-    }
+    if passing { Failure::Passing(reason) } else { Failure::Lasting(reason) }
 }
 
 fn web_page(body: Body) -> Reason {

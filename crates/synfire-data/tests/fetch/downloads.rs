@@ -70,6 +70,19 @@ fn a_dropped_connection_is_continued() {
 }
 
 #[test]
+fn a_connection_that_ends_without_an_answer_is_tried_again() {
+    let bytes = content(900);
+    let served = bytes.clone();
+    let server = Server::start(move |request| match request.number {
+        0 => Reply::new(0, b""),
+        _ => Reply::file(request, &served),
+    });
+    let mut place = Place::new();
+    place.fetch(remote_of(&bytes, std::slice::from_ref(&server.url))).unwrap();
+    assert!(place.log[1].starts_with("again: expected an answer, found: "), "{:?}", place.log);
+}
+
+#[test]
 fn what_an_earlier_call_left_is_continued() {
     let bytes = content(9000);
     let served = bytes.clone();

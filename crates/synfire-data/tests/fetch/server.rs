@@ -38,6 +38,7 @@ impl Request {
 
 /// What is answered.
 pub(crate) struct Reply {
+    /// 0 for no answer at all.
     pub(crate) status: u16,
     pub(crate) headers: Vec<String>,
     pub(crate) body: Vec<u8>,
@@ -142,6 +143,9 @@ fn read(connection: &TcpStream, number: usize) -> Option<Request> {
 }
 
 fn write(connection: &mut TcpStream, reply: &Reply) -> std::io::Result<()> {
+    if reply.status == 0 {
+        return Ok(());
+    }
     let mut head = format!("HTTP/1.1 {} Answer\r\nConnection: close\r\n", reply.status);
     reply.headers.iter().for_each(|header| head.push_str(&format!("{header}\r\n")));
     connection.write_all(format!("{head}\r\n").as_bytes())?;

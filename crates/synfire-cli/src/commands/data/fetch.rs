@@ -102,7 +102,7 @@ fn list(remote: &Remote, console: &Console) {
 /// A file with what is known of it, on one line.
 fn about(file: &RemoteFile) -> String {
     let size =
-        file.size.map_or_else(|| "size not published".to_string(), |size| format!("{} bytes", grouped(size)));
+        file.size.map_or_else(|| "size not known".to_string(), |size| format!("{} bytes", grouped(size)));
     let hashes = [("MD5", file.md5), ("SHA-256", file.sha256)];
     let hashes = hashes.iter().filter_map(|(kind, hash)| Some(format!(", {kind} {}", (*hash)?)));
     format!("{}: {size}{}", file.name, hashes.collect::<String>())
