@@ -10,7 +10,7 @@ use crate::set::thousands;
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// No mirror gave the file.
-    #[error("cannot download {file}: {}", every(refused))]
+    #[error("cannot download {file}:{}", every(refused))]
     Mirrors {
         /// The file's name.
         file: &'static str,
@@ -156,8 +156,8 @@ pub enum Reason {
 
 fn every(refused: &[Refused]) -> String {
     match refused {
-        [] => "no address of it is known".to_owned(),
-        [one] => one.to_string(),
+        [] => " no address of it is known".to_owned(),
+        [one] => format!(" {one}"),
         many => many.iter().map(|one| format!("\n  {one}")).collect(),
     }
 }

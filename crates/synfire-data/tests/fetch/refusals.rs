@@ -34,7 +34,7 @@ fn refused(answer: impl Fn() -> Reply + Clone + Send + Sync + 'static, told: &st
     let FetchError::Mirrors { refused, .. } = &error else { panic!("{error}") };
     assert_eq!(refused.len(), 2);
     let text = error.to_string();
-    assert!(text.starts_with("cannot download data.bin: \n  http://127.0.0.1:"), "{text}");
+    assert!(text.starts_with("cannot download data.bin:\n  http://127.0.0.1:"), "{text}");
     assert!(
         mirrors.iter().all(|url| text.contains(url.as_str())) && text.matches(told).count() == 2,
         "{text}"
