@@ -35,7 +35,8 @@ const EVERYWHERE: &str = "Options of every command";
 const EXAMPLES: &str = "\
 Examples:
   synfire train                                   the built-in digits, about a minute
-  synfire train mnist --data-dir DIR --epochs 5   MNIST from DIR/mnist
+  synfire data fetch mnist                        download MNIST
+  synfire train mnist --epochs 5                  MNIST from where it was fetched to
   synfire train nmnist --recipe paper             the paper's recipe, unchanged
   synfire train --resume runs/digits              go on where a run was stopped
   synfire eval runs/digits --time-steps 1,2,4,8   accuracy against time steps

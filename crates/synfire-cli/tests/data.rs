@@ -27,7 +27,12 @@ fn sets_and_formats_are_listed_with_their_places() {
     assert!(set("mnist")["folder"].is_null());
     assert!(Format::all().all(|format| lines.iter().any(|line| line["format"] == format.name())));
     let text = sandbox.ok(&["data", "list"]);
-    assert!(text.contains("not here; expected is a folder nmnist with Train/DIGIT/*.bin"), "{text}");
+    assert!(
+        text.contains(
+            "`synfire data fetch nmnist` downloads it; expected is a folder nmnist with Train/DIGIT/*.bin"
+        ),
+        "{text}"
+    );
 }
 
 #[test]
@@ -224,4 +229,67 @@ fn training_keeps_frames_in_the_cache_and_comes_to_the_same() {
     assert!(sandbox.ok(&["data", "cache", "list"]).contains("nmnist train, 4 frames by count"));
     assert!(sandbox.ok(&["data", "cache", "clear"]).starts_with("removed "));
     assert!(list().is_empty());
+}
+
+#[test]
+fn what_would_be_fetched_is_listed() {
+    let sandbox = Sandbox::new();
+    let said = sandbox.ok(&["data", "fetch", "MNIST", "--list-urls"]);
+    assert!(said.starts_with("train-images-idx3-ubyte.gz: 9,912,422 bytes, MD5 f68b3c2d"), "{said}");
+    assert!(said.contains("\n  https://") && !sandbox.path("no-cache").exists(), "{said}");
+    let lines = json_lines(&sandbox.ok(&["data", "fetch", "cifar10-dvs", "--list-urls", "--json"]));
+    assert_eq!((lines.len(), &lines[9]["unpacked_to"]), (10, &"truck".into()));
+    assert_eq!(lines[0]["urls"][0], "https://api.figshare.com/v2/file/download/7712788");
+}
+
+#[test]
+fn a_set_that_is_there_is_left_and_a_part_of_one_told() {
+    let sandbox = Sandbox::new();
+    for i in 1..=5 {
+        sandbox.write(&format!("data/cifar-10/data_batch_{i}.bin"), "");
+    }
+    sandbox.write("data/cifar-10/test_batch.bin", "");
+    let fetch = ["data", "fetch", "cifar-10", "--data-dir", "data"];
+    let said = sandbox.ok(&[&fetch[..], &["--quiet"]].concat());
+    assert_eq!(said.trim(), "cifar-10 is there already: data/cifar-10");
+    let lines = json_lines(&sandbox.ok(&[&fetch[..], &["--json"]].concat()));
+    assert_eq!((&lines[0]["event"], &lines[1]["event"]), (&"there".into(), &"done".into()));
+    assert_eq!((&lines[1]["received"], &lines[1]["placed"]), (&0.into(), &0.into()));
+    write_nmnist(&sandbox, "data");
+    let told = ["data/nmnist/Train is a part: expected 60,000 files that end in .bin, found 16"];
+    sandbox.fails(&["data", "fetch", "nmnist", "--data-dir", "data"], 1, &told);
+    sandbox.write("data/mnist/train-images-idx3-ubyte.gz", "");
+    let told = ["train-images-idx3-ubyte.gz is another file: expected the file, found 0 bytes"];
+    sandbox.fails(&["data", "fetch", "mnist", "--data-dir", "data"], 1, &told);
+}
+
+#[test]
+fn a_set_that_no_program_may_download_says_what_to_do() {
+    let sandbox = Sandbox::new();
+    let told = [
+        "dvs128-gesture has to be downloaded by hand",
+        "https://ibm.ent.box.com/",
+        "DvsGesture.tar.gz (MD5 8a5c71fb11e24e5ca5b11866ca6c00a1)",
+        "put it at new/dvs128-gesture/DvsGesture.tar.gz",
+        "synfire data fetch dvs128-gesture --data-dir new",
+    ];
+    sandbox.fails(&["data", "fetch", "dvs128-gesture", "--data-dir", "new"], 1, &told);
+    // Without a folder it is the user's cache.
+    let told = ["no-cache/synfire/data/dvs128-gesture/DvsGesture.tar.gz"];
+    sandbox.fails(&["data", "fetch", "dvs128-gesture"], 1, &told);
+}
+
+#[test]
+fn what_cannot_be_fetched_is_told() {
+    let sandbox = Sandbox::new();
+    sandbox.fails(&["data", "fetch", "digits"], 2, &["digits is built in", "cifar10-dvs"]);
+    sandbox.fails(&["data", "fetch", "mnits"], 2, &["did you mean mnist?"]);
+    sandbox.fails(&["data", "fetch"], 2, &["<SET>"]);
+    sandbox.write("file", "");
+    sandbox.fails(
+        &["data", "fetch", "mnist", "--data-dir", "file/x"],
+        1,
+        &["cannot create --data-dir file/x"],
+    );
+    sandbox.fails(&["train", "mnist"], 1, &["`synfire data fetch mnist` downloads it"]);
 }

@@ -30,7 +30,7 @@ pub enum DataError {
     /// No searched folder has the data set's own folder in it.
     #[error(
         "cannot find the data set {set}: expected a folder {set} with {files}, found none in {}; \
-         name the folder that holds it with --data-dir or SYNFIRE_DATA{}",
+         `synfire data fetch {set}` downloads it, --data-dir or SYNFIRE_DATA names the folder that holds it{}",
         list(searched),
         itself(set, searched)
     )]
@@ -41,6 +41,20 @@ pub enum DataError {
         files: &'static str,
         /// The folders searched, in order.
         searched: Vec<PathBuf>,
+    },
+    /// There is nothing to fetch for a data set.
+    #[error("{set} is built in: there is nothing to fetch; sets to fetch are {}", known.join(", "))]
+    BuiltIn {
+        /// The data set.
+        set: &'static str,
+        /// The sets that are fetched.
+        known: Vec<&'static str>,
+    },
+    /// No folder for data sets can be written.
+    #[error("cannot write to a folder of data sets: {}; name one with --data-dir", reasons_of(reasons))]
+    NotWritable {
+        /// What the system said of each.
+        reasons: Vec<String>,
     },
     /// A data set's folder lacks files.
     #[error("cannot open the data set {set}: expected {expected}, found none in {}", folder.display())]
@@ -157,6 +171,10 @@ fn itself(set: &str, searched: &[PathBuf]) -> String {
     searched.iter().find(named_so).map_or_else(String::new, |folder| {
         format!(" ({} is the set itself: name the one above it)", folder.display())
     })
+}
+
+fn reasons_of(reasons: &[String]) -> String {
+    if reasons.is_empty() { "there is none".to_owned() } else { reasons.join(", ") }
 }
 
 fn list(folders: &[PathBuf]) -> String {

@@ -25,11 +25,13 @@
 //! 1. A file in `sets/` with a `RECIPE`: name, one-line description, the files it needs, and a function that opens it.
 //!    Still images in memory are a `Stills`, recordings something that is `Recordings`.
 //! 2. A line in the table of `registry.rs`.
-//! 3. A test with real or written files, and one per malformed input the set's own code can meet.
+//! 3. Where its files come from: a [`fetch::Remote`] in the recipe, with sizes and hashes that a source states.
+//! 4. A test with real or written files, and one per malformed input the set's own code can meet.
 
 mod augment;
 mod cache;
 mod error;
+pub mod fetch;
 mod idx;
 mod loader;
 mod locations;

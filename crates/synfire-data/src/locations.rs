@@ -1,6 +1,8 @@
 //! Where data sets are looked for.
 
 use std::env;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::DataError;
@@ -39,6 +41,21 @@ impl Locations {
         &self.0
     }
 
+    /// The first folder that something can be written into, which is created if need be.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn first_writable(&self) -> Result<&Path, DataError> {
+        let mut reasons = Vec::new();
+        for folder in &self.0 {
+            match try_to_write(folder) {
+                Ok(()) => return Ok(folder),
+                Err(error) => reasons.push(format!("{}: {error}", folder.display())),
+            }
+        }
+        Err(DataError::NotWritable { reasons })
+    }
+
     /// The first folder of this data set there is.
     pub(crate) fn find(&self, set: &'static str, files: &'static str) -> Result<PathBuf, DataError> {
         self.holding(set).ok_or_else(|| DataError::SetNotFound { set, files, searched: self.0.clone() })
@@ -59,4 +76,12 @@ fn variable(name: &str) -> Option<PathBuf> {
 pub(crate) fn cache_folder() -> Option<PathBuf> {
     let cache = variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")));
     cache.map(|folder| folder.join("synfire"))
+}
+
+/// What may be written is known for certain only by doing it.
+fn try_to_write(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let trial = folder.join(format!(".synfire-{}", std::process::id()));
+    drop(File::create(&trial)?);
+    fs::remove_file(trial)
 }

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::sets::{cifar10, digits, gestures, mnist, nmnist, nmnist_simulated};
+use crate::fetch::Remote;
+use crate::sets::{
+    cifar10, cifar100, digits, fashion_mnist, gestures, mnist, nmnist, nmnist_simulated, without_reader,
+};
 use crate::{DataError, DataSet, Locations};
 
 /// The data sets there are, in the order they are listed to the user.
@@ -10,10 +13,15 @@ static RECIPES: &[Recipe] = &[
     digits::RECIPE,
     gestures::RECIPE,
     mnist::RECIPE,
+    fashion_mnist::RECIPE,
     cifar10::RECIPE,
+    cifar100::RECIPE,
     nmnist::RECIPE,
     nmnist_simulated::RECIPE,
 ];
+
+/// Sets that are fetched, but not read yet.
+static WITHOUT_READER: &[&Remote] = &[&without_reader::CIFAR10_DVS, &without_reader::DVS128_GESTURE];
 
 /// How to open a data set.
 pub struct Recipe {
@@ -25,6 +33,8 @@ pub struct Recipe {
     pub files: &'static str,
     /// The name of its folder, which may be that of the set it is made of; none for a set that is built in.
     pub folder: Option<&'static str>,
+    /// Where its files are published; none for a set that is built in.
+    pub remote: Option<&'static Remote>,
     pub(crate) open: fn(&Locations) -> Result<DataSet, DataError>,
 }
 
@@ -48,11 +58,36 @@ pub fn names() -> &'static [Recipe] {
 /// When there is no such set.
 pub fn find(name: &str) -> Result<&'static Recipe, DataError> {
     let wanted = canonical(name);
-    RECIPES.iter().find(|recipe| canonical(recipe.name) == wanted).ok_or_else(|| DataError::UnknownSet {
-        name: name.to_owned(),
-        suggestion: closest(&wanted).map(str::to_owned),
-        known: RECIPES.iter().map(|recipe| recipe.name).collect(),
-    })
+    let known = || RECIPES.iter().map(|recipe| recipe.name);
+    RECIPES
+        .iter()
+        .find(|recipe| canonical(recipe.name) == wanted)
+        .ok_or_else(|| unknown(name, known().collect()))
+}
+
+/// What can be fetched, in the order it is listed to the user; also sets that this version does not read yet.
+pub fn remotes() -> impl Iterator<Item = &'static Remote> {
+    let of_recipes = RECIPES.iter().filter(|recipe| recipe.folder == Some(recipe.name));
+    of_recipes.filter_map(|recipe| recipe.remote).chain(WITHOUT_READER.iter().copied())
+}
+
+/// What the data set of this name is fetched from; for a set that is made of another one, the other one.
+///
+/// # Errors
+/// When there is no such set, or it is built in.
+pub fn find_remote(name: &str) -> Result<&'static Remote, DataError> {
+    let wanted = canonical(name);
+    let known = || remotes().map(|remote| remote.set).collect::<Vec<_>>();
+    if let Some(recipe) = RECIPES.iter().find(|recipe| canonical(recipe.name) == wanted) {
+        return recipe.remote.ok_or_else(|| DataError::BuiltIn { set: recipe.name, known: known() });
+    }
+    let fetched = WITHOUT_READER.iter().find(|remote| canonical(remote.set) == wanted);
+    fetched.copied().ok_or_else(|| unknown(name, known()))
+}
+
+fn unknown(name: &str, known: Vec<&'static str>) -> DataError {
+    let suggestion = closest(&canonical(name), &known).map(str::to_owned);
+    DataError::UnknownSet { name: name.to_owned(), suggestion, known }
 }
 
 /// Opens the data set of this name, as [`find`] finds it.
@@ -69,10 +104,10 @@ fn canonical(name: &str) -> String {
 }
 
 /// The name a misspelt one was probably meant to be.
-fn closest(wanted: &str) -> Option<&'static str> {
-    RECIPES
+fn closest(wanted: &str, known: &[&'static str]) -> Option<&'static str> {
+    known
         .iter()
-        .map(|recipe| (edit_distance(wanted, &canonical(recipe.name)), recipe.name))
+        .map(|&name| (edit_distance(wanted, &canonical(name)), name))
         .filter(|&(distance, name)| distance <= name.len() / 3 + 1)
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, name)| name)
@@ -107,6 +142,8 @@ mod tests {
 
     #[test]
     fn misspelt_names_get_a_suggestion_and_distant_ones_none() {
+        let known: Vec<_> = RECIPES.iter().map(|recipe| recipe.name).collect();
+        let closest = |name| closest(name, &known);
         assert_eq!(closest("mnits"), Some("mnist"));
         assert_eq!(closest("cifar"), Some("cifar-10"));
         assert_eq!(closest("imagenet"), None);

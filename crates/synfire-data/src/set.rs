@@ -170,7 +170,7 @@ impl DataSet {
             [("training", self.train.len(), full_train), ("test", self.test.len(), full_test)]
         {
             if found != full {
-                let (found, full) = (thousands(found), thousands(full));
+                let (found, full) = (thousands(found as u64), thousands(full as u64));
                 self.notes.push(format!("partial: {found} of {full} {part} samples"));
             }
         }
@@ -184,7 +184,7 @@ pub(crate) fn digit_names() -> Vec<String> {
 }
 
 /// `60000` as `60,000`.
-fn thousands(n: usize) -> String {
+pub(crate) fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {

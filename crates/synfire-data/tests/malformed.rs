@@ -182,6 +182,18 @@ fn cifar_10_is_found_in_the_archives_folder_and_prefers_the_whole_test_batch() {
 }
 
 #[test]
+fn cifar_100_errors_say_where_and_why() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("cifar-100")).unwrap();
+    assert!(message(&folder, "cifar-100").contains("expected train.bin, found none in"));
+    write(&folder, "cifar-100/train.bin", &[0; 3073]);
+    let expected = "at byte 0 expected records of 3,074 bytes, found 3073 bytes";
+    assert!(message(&folder, "cifar-100").ends_with(expected));
+    write(&folder, "cifar-100/train.bin", &[[0; 3074], [100; 3074]].concat());
+    assert!(message(&folder, "cifar-100").ends_with("at byte 3075 expected a label below 100, found 100"));
+}
+
+#[test]
 fn cifar_10_errors_say_where_and_why() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("cifar-10")).unwrap();

@@ -80,6 +80,40 @@ fn mnist_is_seen_by_a_simulated_camera() {
 }
 
 #[test]
+fn fashion_mnist_is_in_mnists_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = folder.path().join("fashion-mnist");
+    std::fs::create_dir(&files).unwrap();
+    for part in ["train", "t10k"] {
+        let images = [&[0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28][..], &[51; 784]].concat();
+        std::fs::write(files.join(format!("{part}-images-idx3-ubyte")), images).unwrap();
+        std::fs::write(files.join(format!("{part}-labels-idx1-ubyte")), [0, 0, 8, 1, 0, 0, 0, 1, 9]).unwrap();
+    }
+    let set = open("FashionMNIST", &Locations::from_folders(vec![folder.path().to_owned()])).unwrap();
+    assert_eq!((set.kind, set.shape, set.classes), (Kind::Still, [1, 28, 28], 10));
+    assert_eq!(set.class_names[set.test.label(0)], "Ankle boot");
+    assert_eq!(load(&*set.train, 0, &FrameSpec::default())[783], 0.2);
+}
+
+#[test]
+fn cifar_100_has_a_hundred_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = folder.path().join("cifar-100").join("cifar-100-binary");
+    std::fs::create_dir_all(&files).unwrap();
+    let record = |labels: [u8; 2]| [&labels[..], &[255; 1024], &[0; 2048]].concat();
+    std::fs::write(files.join("train.bin"), [record([19, 11]), record([0, 99])].concat()).unwrap();
+    std::fs::write(files.join("test.bin"), record([1, 0])).unwrap();
+    let set = open("cifar100", &Locations::from_folders(vec![folder.path().to_owned()])).unwrap();
+    assert_eq!((set.kind, set.shape, set.classes), (Kind::Still, [3, 32, 32], 100));
+    assert_eq!((set.train.labels(), set.test.labels()), (vec![11, 99], vec![0]));
+    let named = [0, 1, 41, 98, 99].map(|class| set.class_names[class].as_str());
+    assert_eq!(named, ["apple", "aquarium fish", "lawn mower", "woman", "worm"]);
+    let image = load(&*set.train, 0, &FrameSpec::default());
+    assert_eq!((image[1023], image[1024]), (1.0, 0.0));
+    assert_eq!(set.notes, ["partial: 2 of 50,000 training samples", "partial: 1 of 10,000 test samples"]);
+}
+
+#[test]
 fn names_are_forgiving_and_unknown_ones_explained() {
     let nowhere = Locations::from_folders(vec!["/nonexistent".into()]);
     assert!(open("Digits", &nowhere).is_ok());
@@ -87,8 +121,8 @@ fn names_are_forgiving_and_unknown_ones_explained() {
     let message = open("mnits", &nowhere).err().unwrap().to_string();
     assert_eq!(
         message,
-        "unknown data set \"mnits\": did you mean mnist? the data sets are digits, gestures, mnist, cifar-10, nmnist, \
-         nmnist-simulated"
+        "unknown data set \"mnits\": did you mean mnist? the data sets are digits, gestures, mnist, fashion-mnist, \
+         cifar-10, cifar-100, nmnist, nmnist-simulated"
     );
     assert!(names().iter().all(|recipe| !recipe.description.is_empty()));
 }
@@ -99,7 +133,8 @@ fn a_missing_set_names_every_folder_searched_and_the_files() {
     assert_eq!(
         open("nmnist", &nowhere).err().unwrap().to_string(),
         "cannot find the data set nmnist: expected a folder nmnist with Train/DIGIT/*.bin and Test/DIGIT/*.bin, found \
-         none in /nonexistent/a, /nonexistent/b; name the folder that holds it with --data-dir or SYNFIRE_DATA"
+         none in /nonexistent/a, /nonexistent/b; `synfire data fetch nmnist` downloads it, --data-dir or SYNFIRE_DATA names \
+         the folder that holds it"
     );
 }
 

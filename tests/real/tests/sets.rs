@@ -1,5 +1,6 @@
 //! The data sets as published: counts, first labels, value ranges.
 
+use synfire_data::fetch::find;
 use synfire_data::{DataSet, FrameSpec, Framing, Kind, Source};
 use synfire_real_data::real;
 
@@ -33,6 +34,9 @@ fn mnist_is_as_published() {
     set.test.labels().into_iter().for_each(|label| counts[label] += 1);
     assert_eq!(counts, [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]);
     assert!(set.notes.is_empty());
+    // They are the files that would be fetched.
+    let root = set.folder.as_ref().unwrap().parent().unwrap();
+    assert!(find("mnist").unwrap().is_whole(root).unwrap());
     let frames = FrameSpec::default();
     let images = 60_000.0 * 784.0;
     let mean = (0..60_000).flat_map(|i| load(&*set.train, i, &frames)).map(f64::from).sum::<f64>() / images;

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use synfire::file::FileError;
 use synfire::net::NonFinite;
 use synfire::train::{Checkpoint, ConfigError, RunFolder, TrainError};
+use synfire_data::fetch::FetchError;
 use synfire_data::{DataError, DataSet, Locations};
 use synfire_events::EventError;
 
@@ -60,9 +61,17 @@ impl From<TrainError> for Error {
 impl From<DataError> for Error {
     fn from(error: DataError) -> Self {
         match error {
-            DataError::UnknownSet { .. } | DataError::NoFolder { .. } => Self::usage(error.to_string()),
+            DataError::UnknownSet { .. } | DataError::NoFolder { .. } | DataError::BuiltIn { .. } => {
+                Self::usage(error.to_string())
+            }
             _ => Self::failed(error.to_string()),
         }
+    }
+}
+
+impl From<FetchError> for Error {
+    fn from(error: FetchError) -> Self {
+        Self::failed(error.to_string())
     }
 }
 

@@ -1,13 +1,11 @@
 //! CIFAR-10: small colour photographs (Krizhevsky, *Learning multiple layers of features from tiny images*, 2009), in
 //! the binary version.
-//!
-//! Records of 3,073 bytes: a label, then 32x32 red, green and blue values.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::cifar::{Layout, Part};
+use crate::fetch::{Archive, Remote, RemoteFile, Then, Unpack};
 use crate::recordings::sorted_entries;
-use crate::stills::Stills;
 use crate::{DataError, DataSet, Locations, Recipe};
 
 pub(crate) const RECIPE: Recipe = Recipe {
@@ -15,13 +13,37 @@ pub(crate) const RECIPE: Recipe = Recipe {
     description: "60,000 photographs of ten kinds of things, 32x32 colour; 50,000 train and 10,000 test",
     files: "data_batch_1.bin to data_batch_5.bin and test_batch.bin",
     folder: Some("cifar-10"),
+    remote: Some(&REMOTE),
     open,
+};
+
+/// MD5 as on the authors' page; size and SHA-256 as several projects that fetch it have them.
+static REMOTE: Remote = Remote {
+    set: "cifar-10",
+    files: &[RemoteFile {
+        name: "cifar-10-binary.tar.gz",
+        size: Some(170_052_171),
+        md5: Some("c32a1d4ab5d03f1284b67883e8d87530"),
+        sha256: Some("c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"),
+        mirrors: &[
+            "https://www.cs.toronto.edu/~kriz/",
+            "https://cave.cs.toronto.edu/kriz/",
+            "https://apache-mxnet.s3-accelerate.dualstack.amazonaws.com/gluon/dataset/cifar10/",
+        ],
+        then: Then::Unpack(Unpack {
+            format: Archive::TarGz,
+            folder: ARCHIVE_FOLDER,
+            ending: ".bin",
+            count: 6,
+            most_bytes: 1 << 30,
+        }),
+    }],
+    by_hand: None,
 };
 
 const CLASSES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
-const SHAPE: [usize; 3] = [3, 32, 32];
-const RECORD: usize = 1 + 3 * 32 * 32;
+const LAYOUT: Layout = Layout { set: RECIPE.name, format: "CIFAR-10", labels: 1, classes: 10 };
 /// The folder the published archive unpacks to.
 const ARCHIVE_FOLDER: &str = "cifar-10-batches-bin";
 
@@ -32,8 +54,9 @@ fn open(locations: &Locations) -> Result<DataSet, DataError> {
     }
     let train_files: Vec<PathBuf> =
         (1..=5).map(|n| folder.join(format!("data_batch_{n}.bin"))).filter(|file| file.is_file()).collect();
-    let train = read_part(&folder, "data_batch_1.bin to data_batch_5.bin", &train_files)?;
-    let test = read_part(&folder, "test_batch.bin", &test_files(&folder)?)?;
+    let part = |expected, files| LAYOUT.read(Part { folder: &folder, expected, files });
+    let train = part("data_batch_1.bin to data_batch_5.bin", train_files)?;
+    let test = part("test_batch.bin", test_files(&folder)?)?;
     let names = CLASSES.map(str::to_owned).to_vec();
     Ok(DataSet::new(RECIPE.name, names, train, test).note_partial(50_000, 10_000).in_folder(folder))
 }
@@ -49,35 +72,4 @@ fn test_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
         name.starts_with("test_batch") && name.ends_with(".bin")
     };
     Ok(sorted_entries(folder)?.into_iter().filter(is_part).collect())
-}
-
-fn read_part(folder: &Path, expected: &str, files: &[PathBuf]) -> Result<Stills, DataError> {
-    if files.is_empty() {
-        let (expected, folder) = (expected.to_owned(), folder.to_owned());
-        return Err(DataError::FilesMissing { set: RECIPE.name, expected, folder });
-    }
-    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
-    for file in files {
-        let bytes = fs::read(file).map_err(|source| DataError::io(file, source))?;
-        let malformed = |offset: usize, expected: &str, found: String| DataError::Malformed {
-            file: file.clone(),
-            format: "CIFAR-10",
-            offset: offset as u64,
-            expected: expected.to_owned(),
-            found,
-        };
-        let (records, rest) = bytes.as_chunks::<RECORD>();
-        if records.is_empty() || !rest.is_empty() {
-            let found = format!("{} bytes", rest.len());
-            return Err(malformed(bytes.len() - rest.len(), "records of 3,073 bytes", found));
-        }
-        for (i, record) in records.iter().enumerate() {
-            if usize::from(record[0]) >= CLASSES.len() {
-                return Err(malformed(i * RECORD, "a label below 10", record[0].to_string()));
-            }
-            labels.push(record[0]);
-            pixels.extend_from_slice(&record[1..]);
-        }
-    }
-    Ok(Stills::new(SHAPE, u8::MAX, pixels, labels))
 }

@@ -18,6 +18,7 @@ pub(crate) const RECIPE: Recipe = Recipe {
     description: "1,797 handwritten digits, 8x8 grey; built in, 1,437 train and 360 test",
     files: "",
     folder: None,
+    remote: None,
     open,
 };
 

@@ -14,6 +14,7 @@ pub(crate) const RECIPE: Recipe = Recipe {
     description: "simulated event recordings of moving shapes, 64x64, eleven classes; built in, 1,177 train and 286 test",
     files: "",
     folder: None,
+    remote: None,
     open,
 };
 

@@ -1,8 +1,12 @@
 //! The recipes, a file each.
 
+mod cifar;
 pub(crate) mod cifar10;
+pub(crate) mod cifar100;
 pub(crate) mod digits;
+pub(crate) mod fashion_mnist;
 pub(crate) mod gestures;
 pub(crate) mod mnist;
 pub(crate) mod nmnist;
 pub(crate) mod nmnist_simulated;
+pub(crate) mod without_reader;

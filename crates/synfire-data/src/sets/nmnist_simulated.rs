@@ -16,6 +16,7 @@ pub(crate) const RECIPE: Recipe = Recipe {
     description: "simulated event recordings of MNIST's digits, 34x34; 60,000 train and 10,000 test, made of the files of mnist",
     files: mnist::RECIPE.files,
     folder: mnist::RECIPE.folder,
+    remote: mnist::RECIPE.remote,
     open,
 };
 

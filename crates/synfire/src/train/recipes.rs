@@ -78,7 +78,7 @@ fn paper_for(dataset: &str) -> TrainConfig {
     };
     match dataset {
         "digits" => TrainConfig { net: "32C3-64C3-MP2-128C3-AP2-VOTE10".into(), ..common },
-        "cifar-10" => TrainConfig {
+        "cifar-10" | "cifar-100" => TrainConfig {
             net: "cifar10".into(),
             time_steps: 8,
             epochs: 500,
@@ -110,7 +110,7 @@ fn default_for(dataset: &str) -> TrainConfig {
             shift: 1,
             ..common
         },
-        "cifar-10" => TrainConfig {
+        "cifar-10" | "cifar-100" => TrainConfig {
             net: "64C3-64C3-MP2-128C3-128C3-MP2-256C3-AP2-LI10".into(),
             time_steps: 4,
             epochs: 40,

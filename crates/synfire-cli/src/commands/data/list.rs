@@ -4,6 +4,7 @@ use super::Error;
 use crate::console::Console;
 use clap::Args;
 use std::path::PathBuf;
+use synfire_data::fetch::remotes;
 use synfire_data::{Locations, names};
 use synfire_events::Format;
 
@@ -25,7 +26,10 @@ impl List {
                 (None, _) => "built in".to_string(),
                 (Some(_), Some(folder)) => format!("in {}", folder.display()),
                 (Some(folder), None) => {
-                    format!("not here; expected is a folder {folder} with {}", recipe.files)
+                    format!(
+                        "not here; `synfire data fetch {folder}` downloads it; expected is a folder {folder} with {}",
+                        recipe.files
+                    )
                 }
             };
             console.say(format!("  {:<17} {}\n{:19} {place}", recipe.name, recipe.description, ""));
@@ -33,6 +37,11 @@ impl List {
                 "set": recipe.name, "description": recipe.description, "built_in": recipe.folder.is_none(),
                 "folder": found, "files": recipe.files,
             }));
+        }
+        let read = |set| names().iter().any(|recipe| recipe.folder == Some(set));
+        let only_fetched: Vec<_> = remotes().map(|remote| remote.set).filter(|set| !read(set)).collect();
+        if !only_fetched.is_empty() {
+            console.say(format!("Fetched, but not read yet: {}", only_fetched.join(", ")));
         }
         console.say("\nFormats of recordings:");
         for format in Format::all() {

@@ -2,6 +2,7 @@
 
 mod cache;
 mod convert;
+mod fetch;
 mod list;
 mod show;
 mod simulate;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 use synfire_data::{DataSet, Locations};
 use synfire_events::{EventError, Format, Recording};
 
-/// Data sets and recordings: look at them, convert and simulate them.
+/// Data sets and recordings: fetch them, look at them, convert and simulate them.
 #[derive(Args)]
 pub(crate) struct Data {
     #[command(subcommand)]
@@ -24,6 +25,7 @@ pub(crate) struct Data {
 #[derive(Subcommand)]
 enum DataCommand {
     List(list::List),
+    Fetch(fetch::Fetch),
     Show(show::Show),
     Convert(convert::Convert),
     Simulate(simulate::Simulate),
@@ -34,6 +36,7 @@ impl Data {
     pub(crate) fn run(self, console: &Console) -> Result<ExitCode, Error> {
         match self.command {
             DataCommand::List(list) => list.run(console),
+            DataCommand::Fetch(fetch) => fetch.run(console),
             DataCommand::Show(show) => show.run(console),
             DataCommand::Convert(convert) => convert.run(console),
             DataCommand::Simulate(simulate) => simulate.run(console),

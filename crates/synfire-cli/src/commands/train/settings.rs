@@ -20,7 +20,7 @@ const DATA: &str = "Data";
 #[derive(Args, Serialize, Default)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Settings {
-    /// Data set: digits (built in), mnist, cifar-10 or nmnist.
+    /// Data set: digits (built in), mnist, nmnist or another one that `synfire data list` names.
     #[serde(skip_serializing_if = "Option::is_none")]
     dataset: Option<String>,
     /// Where settings that are not given come from: default (Synfire's choice for the data set), or paper (the

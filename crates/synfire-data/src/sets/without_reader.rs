@@ -1,0 +1,153 @@
+//! Sets that can be fetched, while nothing here reads them yet.
+
+use crate::fetch::{Archive, Remote, RemoteFile, Then, Unpack};
+
+/// CIFAR10-DVS: CIFAR-10's images, moved in front of an event camera (Li et al., *CIFAR10-DVS: an event-stream dataset for
+/// object classification*, Frontiers in Neuroscience 11:309, 2017). Its ten archives hold a class each, CLASS/*.aedat.
+///
+/// Sizes and SHA-256 as in events-tfds, MD5 as in SpikingJelly. The first mirror serves programs where the second one
+/// may ask for a browser.
+pub(crate) static CIFAR10_DVS: Remote = Remote {
+    set: "cifar10-dvs",
+    files: &[
+        RemoteFile {
+            name: "airplane.zip",
+            size: Some(747_054_427),
+            md5: Some("0afd5c4bf9ae06af762a77b180354fdd"),
+            sha256: Some("9d6191188bc5d09a50614677fd2ba5bacda140ccea8a9cfebde8b0089ad9cf00"),
+            mirrors: &[
+                "https://api.figshare.com/v2/file/download/7712788",
+                "https://ndownloader.figshare.com/files/7712788",
+            ],
+            then: recordings("airplane"),
+        },
+        RemoteFile {
+            name: "automobile.zip",
+            size: Some(970_159_102),
+            md5: Some("8438dfeba3bc970c94962d995b1b9bdd"),
+            sha256: Some("7eb280fb1da6673e99ab05967256c00be227507444523079699463bf06c1cc9d"),
+            mirrors: &[
+                "https://api.figshare.com/v2/file/download/7712791",
+                "https://ndownloader.figshare.com/files/7712791",
+            ],
+            then: recordings("automobile"),
+        },
+        RemoteFile {
+            name: "bird.zip",
+            size: Some(760_766_288),
+            md5: Some("a9c207c91c55b9dc2002dc21c684d785"),
+            sha256: Some("05b44f05080a9236230cfbb3e1a0948ce7153fae8c233b6d86cd0ee76e30379f"),
+            mirrors: &[
+                "https://api.figshare.com/v2/file/download/7712794",
+                "https://ndownloader.figshare.com/files/7712794",
+            ],
+            then: recordings("bird"),
+        },
+        RemoteFile {
+            name: "cat.zip",
+            size: Some(843_271_197),
+            md5: Some("52c63c677c2b15fa5146a8daf4d56687"),
+            sha256: Some("5afdde5e1e631b2939f9ea9dbdab1c2c50f98dd4910c0012568ef1c9fb6a9375"),
+            mirrors: &[
+                "https://api.figshare.com/v2/file/download/7712812",
+                "https://ndownloader.figshare.com/files/7712812",
+            ],
+            then: recordings("cat"),
+        },
+        RemoteFile {
+            name: "deer.zip",
+            size: Some(778_283_422),
+            md5: Some("b6bf21f6c04d21ba4e23fc3e36c8a4a3"),
+            sha256: Some("fc4306f2876f1844fdae82babe31a492e905e67c481a1fa92aac0097078f09cb"),
+            mirrors: &[
+                "https://api.figshare.com/v2/file/download/7712815",
+                "https://ndownloader.figshare.com/files/7712815",
+            ],
+            then: recordings("deer"),
+        },
+        RemoteFile {
+            name: "dog.zip",
+            size: Some(844_609_875),
+            md5: Some("f379ebdf6703d16e0a690782e62639c3"),
+            sha256: Some("21e657bc3e960e99c1b76b03457e51cadf68c4f9a77ca6c9765d60297b0526ca"),
+            mirrors: &[
+                "https://api.figshare.com/v2/file/download/7712818",
+                "https://ndownloader.figshare.com/files/7712818",
+            ],
+            then: recordings("dog"),
+        },
+        RemoteFile {
+            name: "frog.zip",
+            size: Some(818_824_848),
+            md5: Some("cad6ed91214b1c7388a5f6ee56d08803"),
+            sha256: Some("6837a43d5c88e116b21b7e38b4551f067fcee8ef1971a455bba3b4415c7d4812"),
+            mirrors: &[
+                "https://api.figshare.com/v2/file/download/7712842",
+                "https://ndownloader.figshare.com/files/7712842",
+            ],
+            then: recordings("frog"),
+        },
+        RemoteFile {
+            name: "horse.zip",
+            size: Some(929_265_395),
+            md5: Some("e7cbbf77bec584ffbf913f00e682782a"),
+            sha256: Some("d7221ac72a6a4bd1d7b4a393f22123f49d6468746e74c60b53eaab995250ae67"),
+            mirrors: &[
+                "https://api.figshare.com/v2/file/download/7712851",
+                "https://ndownloader.figshare.com/files/7712851",
+            ],
+            then: recordings("horse"),
+        },
+        RemoteFile {
+            name: "ship.zip",
+            size: Some(742_404_857),
+            md5: Some("41c7bd7d6b251be82557c6cce9a7d5c9"),
+            sha256: Some("cd04b0e42bf84c5237b62fd91723db91b7760fabe2c6b2a7a5da61d2766e9a1b"),
+            mirrors: &[
+                "https://api.figshare.com/v2/file/download/7712836",
+                "https://ndownloader.figshare.com/files/7712836",
+            ],
+            then: recordings("ship"),
+        },
+        RemoteFile {
+            name: "truck.zip",
+            size: Some(950_111_954),
+            md5: Some("89f3922fd147d9aeff89e76a2b0b70a7"),
+            sha256: Some("0fafec811d8cec57b10f92212ac9e8d037b39f38ec3115de709db60b1b8b2017"),
+            mirrors: &[
+                "https://api.figshare.com/v2/file/download/7712839",
+                "https://ndownloader.figshare.com/files/7712839",
+            ],
+            then: recordings("truck"),
+        },
+    ],
+    by_hand: None,
+};
+
+const fn recordings(folder: &'static str) -> Then {
+    Then::Unpack(Unpack { format: Archive::Zip, folder, ending: ".aedat", count: 1_000, most_bytes: 8 << 30 })
+}
+
+/// DVS128 Gesture: eleven gestures in front of an event camera (Amir et al., *A low power, fully event-based gesture
+/// recognition system*, CVPR 2017). Its archive holds DvsGesture/*.aedat and a table of labels for each.
+///
+/// MD5 as in SpikingJelly; of the size its authors say 3 GB, and nobody more.
+pub(crate) static DVS128_GESTURE: Remote = Remote {
+    set: "dvs128-gesture",
+    files: &[RemoteFile {
+        name: "DvsGesture.tar.gz",
+        size: None,
+        md5: Some("8a5c71fb11e24e5ca5b11866ca6c00a1"),
+        sha256: None,
+        mirrors: &[],
+        then: Then::Unpack(Unpack {
+            format: Archive::TarGz,
+            folder: "DvsGesture",
+            ending: ".aedat",
+            // How many recordings there are is stated differently.
+            count: 1,
+            most_bytes: 32 << 30,
+        }),
+    }],
+    by_hand: Some("https://ibm.ent.box.com/s/3hiq58ww1pbbjrinh367ykfdf60xsfm8/folder/50167556794"),
+};
