@@ -40,14 +40,16 @@ def markdown(heads, rows):
 
 
 def label(line):
-    return f"{line['net']}, {line['batch_size']}, {line['time_steps']}"
+    # A layer string is too long for a table; what it was trained on names it too.
+    net = line["net"] if line["net"].isalnum() else f"net for {line['dataset']}"
+    return f"{net}, {line['batch_size']}, {line['time_steps']}"
 
 
 def notes(record):
     """What is known of trained weights."""
     lines = [case["profile"] for case in record["cases"] if "checkpoint" in case["profile"]]
     return "".join(
-        f"{label(line)}: trained on {line['dataset']}, test accuracy {percent(line['test_accuracy'])}; density of the "
+        f"{label(line)}: {'' if line['net'].isalnum() else line['net'] + ', '}trained on {line['dataset']}, test accuracy {percent(line['test_accuracy'])}; density of the "
         f"convolutions' inputs {', '.join(percent(one['share']) for one in line['input_density'])}.\n\n"
         for line in lines)
 
