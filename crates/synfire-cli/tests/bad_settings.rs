@@ -38,6 +38,25 @@ fn values_out_of_range() {
     };
     nmnist("--encoding", "rate");
     nmnist("--ann-epochs", "1");
+    let digits = |option: &'static str, value: &'static str| {
+        let told = format!("{} = {value} works on event recordings alone; digits holds still", &option[2..]);
+        refused(&sandbox, &["digits", option, value], &[told.as_str()]);
+    };
+    for (option, value) in [
+        ("--framing", "time"),
+        ("--frame-size", "4x4"),
+        ("--polarities", "merged"),
+        ("--frame-values", "binary"),
+        ("--event-drop", "true"),
+        ("--jitter", "0.5"),
+        ("--event-mix", "0.5"),
+    ] {
+        digits(option, value);
+    }
+    let too_large = ["nmnist", "--data-dir", "data", "--frame-size", "35x34"];
+    refused(&sandbox, &too_large, &["frame-size = 35x34: expected at most 34x34, as the sensor of nmnist"]);
+    refused(&sandbox, &["--rotate", "181"], &["rotate = 181", "from 0 to 180"]);
+    refused(&sandbox, &["--event-mix", "1.5"], &["event-mix = 1.5", "from 0 to 1"]);
     refused(&sandbox, &["--flip", "maybe"], &["--flip"]);
 }
 
@@ -53,6 +72,9 @@ fn unknown_names() {
     refused(&sandbox, &["--schedule", "step"], &["--schedule", "cosine"]);
     refused(&sandbox, &["--encoding", "morse"], &["--encoding", "latency"]);
     refused(&sandbox, &["--framing", "luck"], &["--framing", "count"]);
+    refused(&sandbox, &["--framing", "10"], &["--framing", "10ms"]);
+    refused(&sandbox, &["--frame-size", "64"], &["--frame-size", "64x64"]);
+    refused(&sandbox, &["--downsampling", "mean"], &["--downsampling", "nearest, area, sum"]);
     refused(&sandbox, &["--recipe", "soup"], &["soup", "paper"]);
     refused(&sandbox, &["--device", "cuda"], &["--device cuda", "cpu"]);
     refused(&sandbox, &["--learning-rate", "1"], &["--learning-rate"]);

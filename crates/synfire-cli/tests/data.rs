@@ -117,6 +117,66 @@ fn recordings_are_converted_to_every_format_and_back() {
     assert!(!sandbox.path("b.bin").exists());
 }
 
+#[test]
+fn a_recording_is_told_about() {
+    let sandbox = with_recording();
+    let text = sandbox.ok(&["data", "info", "three.bin"]);
+    for told in ["three.bin: an N-MNIST recording, 600 bytes", "34x34", "120, ", "problems     none found"] {
+        assert!(text.contains(told), "{told} in {text}");
+    }
+    sandbox.write("cut.bin", &sandbox.bytes("three.bin")[..203]);
+    sandbox.write("words.txt", "many words");
+    let ran = sandbox.run(&["data", "info", "words.txt", "cut.bin", "three.bin"]);
+    ran.failed(1, &["words.txt", "no known format", "cut.bin", "at byte 200"], "info");
+    let text = &ran.out;
+    assert!(text.contains("problem      damaged: at byte 200 expected the end of the file"), "{text}");
+    assert!(text.contains("events       40, "), "what lies before the damage: {text}");
+    assert!(text.contains("three.bin: an N-MNIST recording"), "{text}");
+    let line = &json_lines(&sandbox.ok(&["data", "info", "three.bin", "--json"]))[0];
+    assert_eq!(
+        (&line["format"], &line["events"], &line["width"]),
+        (&"nmnist".into(), &120.into(), &34.into())
+    );
+    assert_eq!((&line["problems"], &line["bytes"]), (&serde_json::json!([]), &600.into()));
+    sandbox.fails(&["data", "info"], 2, &["<FILE>"]);
+}
+
+#[test]
+fn a_part_of_a_recording_is_written() {
+    let sandbox = with_recording();
+    let whole = read(&sandbox.path("three.bin")).unwrap().events;
+    let first = whole[0].t;
+    let convert = |more: &[&str]| {
+        let start = ["data", "convert", "three.bin", "--force", "-o", "part.npy"];
+        let said = sandbox.ok(&[&start[..], more].concat());
+        (said, read(&sandbox.path("part.npy")).unwrap())
+    };
+    let (said, part) = convert(&["--from", "1ms", "--to", "3ms"]);
+    let expected: Vec<_> =
+        whole.iter().filter(|event| (1000..3000).contains(&(event.t - first))).copied().collect();
+    assert!(part.events == expected && expected.len() < 120, "{}", expected.len());
+    assert!(said.starts_with(&format!("{} of 120 events of a 34x34 sensor", expected.len())), "{said}");
+    let (_, part) = convert(&["--crop", "4,2,20x30"]);
+    let inside = |x: u16, y: u16| (4..24).contains(&x) && (2..32).contains(&y);
+    assert_eq!(part.events.len(), whole.iter().filter(|event| inside(event.x, event.y)).count());
+    let (_, part) = convert(&["--denoise", "1s", "--drop-hot-pixels"]);
+    assert!(part.events.len() <= 120);
+
+    let refused = |more: &[&str], code: i32, told: &str| {
+        sandbox.fails(&[&["data", "convert", "three.bin", "-o", "none.npy"], more].concat(), code, &[told]);
+    };
+    refused(&["--crop", "4,2"], 2, "expected X,Y,WIDTHxHEIGHT");
+    refused(
+        &["--crop", "4,2,31x1"],
+        2,
+        "cannot crop: expected a part of the 34x34 sensor, found 31x1 at x 4, y 2",
+    );
+    refused(&["--from", "5"], 2, "unknown span of time");
+    refused(&["--from", "3ms", "--to", "3ms"], 2, "--from must be before --to");
+    refused(&["--from", "50s", "--to", "60s"], 1, "no event is left of 120");
+    assert!(!sandbox.path("none.npy").exists());
+}
+
 /// A bright square at a column of a dark image.
 fn square(column: u32) -> GrayImage {
     GrayImage::from_fn(28, 28, |x, y| {

@@ -88,6 +88,25 @@ fn infer_takes_recordings() {
 }
 
 #[test]
+fn infer_frames_recordings_as_the_run_did() {
+    let sandbox = Sandbox::new();
+    write_nmnist(&sandbox, "data");
+    let frames = ["--frame-size", "17x16", "--downsampling", "sum", "--polarities", "merged"];
+    let more = ["--framing", "15ms", "--frame-values", "binary", "--rotate", "5", "--jitter", "0.5"];
+    let augment = ["--event-drop", "true", "--event-mix", "0.5"];
+    let train = |out: &str| {
+        let start = ["train", "--data-dir", "data", "--out", out];
+        sandbox.ok(&[&start, TINY_NMNIST, &frames, &more, &augment].concat());
+    };
+    train("run");
+    train("again");
+    sandbox.assert_same_checkpoints("run", "again");
+    sandbox.write("seven.bin", to_bytes(Format::Nmnist, &recording(24, 3)).unwrap());
+    sandbox.ok(&["infer", "run", "seven.bin"]);
+    sandbox.ok(&["eval", "run"]);
+}
+
+#[test]
 fn infer_says_what_is_wrong_with_a_file() {
     let sandbox = Sandbox::new();
     sandbox.train("run", &[]);

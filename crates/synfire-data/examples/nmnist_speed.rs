@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let set = open("nmnist", &Locations::new(folder.as_deref().map(Path::new))?)?;
     set.notes.iter().for_each(|note| println!("{note}"));
     for framing in [Framing::Count, Framing::Time] {
-        let frames = FrameSpec { steps: 16, framing };
+        let frames = FrameSpec { framing, ..FrameSpec::default() };
         let mut out = vec![0.0; set.train.sample_len(&frames)];
         let mut events = 0.0;
         let mut best = Duration::MAX;

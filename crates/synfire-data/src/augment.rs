@@ -1,66 +1,69 @@
 //! Random changes to training samples.
+//!
+//! Drawn per (seed, epoch, sample): the same for all frames and channels of a sample, another in every epoch. What changes events
+//! works on their counts in frames, so that frames need not be counted again in every epoch; values that are not whole (means) are
+//! taken for as many events and a part of one.
+
+mod events;
+mod mix;
+mod warp;
 
 use crate::random;
+use events::{drop_events, jitter};
+pub(crate) use mix::Mix;
+use warp::Warp;
 
-/// Random shifts and flips, drawn per (seed, epoch, sample): the same for every frame and channel of a sample, another
-/// in every epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+/// Which random changes are made to training samples.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct Augment {
     /// Shifts an image by up to this many pixels in either direction, each way and amount equally likely; what enters
     /// is 0, what leaves is lost. This is the random crop of an image padded by as many pixels.
     pub shift: u16,
     /// Mirrors every other image, on average, left to right. Not for digits and letters.
     pub flip: bool,
+    /// Turns an image around its middle by up to so many degrees, either way; pixels take the value nearest to where they come
+    /// from.
+    pub rotate: f32,
+    /// Leaves out events: all the time long, for a while, in a part of the sensor, or none, each equally likely (EventDrop: Gu et
+    /// al., *EventDrop: data augmentation for event-based learning*, IJCAI 2021). For frames of events.
+    pub event_drop: bool,
+    /// Moves each event by a random distance, nearly normal with this standard deviation in pixels along each side. For frames of
+    /// events.
+    pub jitter: f32,
+    /// The share of samples that are mixed with another: some regions of space and time come from that one, and the label is
+    /// shared by the numbers of events (EventMix: Shen et al., *EventMix: an efficient data augmentation strategy for event-based
+    /// learning*, Information Sciences 644, 2023). For frames of events.
+    pub event_mix: f32,
 }
 
 impl Augment {
-    /// Changes one sample in place: `values` holds any number of planes of `height` rows and `width` columns.
+    /// Changes one sample `[T, C, H, W]` in place, by all but [`Augment::event_mix`], for which two are needed.
     ///
     /// # Panics
-    /// When `values` does not consist of whole planes.
-    pub fn apply(
-        &self,
-        (seed, epoch, sample): (u64, u64, usize),
-        (height, width): (usize, usize),
-        values: &mut [f32],
-    ) {
-        let plane_len = height * width;
-        if plane_len == 0 || *self == Self::default() {
+    /// When `values` has another length than its shape.
+    pub fn apply(&self, key: (u64, u64, usize), shape: [usize; 4], values: &mut [f32]) {
+        assert_eq!(values.len(), shape.iter().product::<usize>(), "values of a sample {shape:?}");
+        if values.is_empty() {
             return;
         }
-        assert!(
-            values.len().is_multiple_of(plane_len),
-            "{} values are no planes of {height}x{width}",
-            values.len()
-        );
-        let mut rng = random::stream("augment", seed, epoch, sample as u64);
-        let mut offset =
-            || random::below(&mut rng, 2 * u64::from(self.shift) + 1) as isize - self.shift as isize;
-        let (down, right) = (offset(), offset());
-        let flip = random::below(&mut rng, 2) == 1 && self.flip;
-
-        // Column x of the result shows column `from(x)` of the original, where there is one.
-        let inside =
-            |at: usize, by: isize, size: usize| at.checked_add_signed(-by).filter(|&from| from < size);
-        let mut original = vec![0.0; plane_len];
-        for plane in values.chunks_exact_mut(plane_len) {
-            original.copy_from_slice(plane);
-            for (y, row) in plane.chunks_exact_mut(width).enumerate() {
-                let from_row = inside(y, down, height).map(|y| &original[y * width..][..width]);
-                for (x, value) in row.iter_mut().enumerate() {
-                    let x = if flip { width - 1 - x } else { x };
-                    *value = match (from_row, inside(x, right, width)) {
-                        (Some(from_row), Some(x)) => from_row[x],
-                        _ => 0.0,
-                    };
-                }
-            }
+        let (seed, epoch, sample) = key;
+        let stream = |purpose| random::stream(purpose, seed, epoch, sample as u64);
+        if self.event_drop {
+            drop_events(&mut stream("event drop"), shape, values);
+        }
+        if self.jitter > 0.0 {
+            jitter(&mut stream("event jitter"), self.jitter, shape, values);
+        }
+        if self.shift > 0 || self.flip || self.rotate > 0.0 {
+            let warp = Warp::draw(&mut stream("augment"), self);
+            warp.apply([shape[2], shape[3]], values);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::warp::Warp;
     use super::*;
 
     /// Two equal planes of 3x4 with distinct values from 1 to 12.
@@ -84,11 +87,11 @@ mod tests {
 
     #[test]
     fn every_shift_and_flip_is_drawn_and_the_same_for_all_planes() {
-        let augment = Augment { shift: 1, flip: true };
+        let augment = Augment { shift: 1, flip: true, ..Augment::default() };
         let mut seen = std::collections::BTreeSet::new();
         for sample in 0..400 {
             let mut values = planes();
-            augment.apply((1, 2, sample), (3, 4), &mut values);
+            augment.apply((1, 2, sample), [1, 2, 3, 4], &mut values);
             assert_eq!(values[..12], values[12..]);
             let drawn = (-1..=1)
                 .flat_map(|down| (-1..=1).flat_map(move |right| [(down, right, false), (down, right, true)]))
@@ -100,10 +103,10 @@ mod tests {
 
     #[test]
     fn draws_depend_on_seed_epoch_and_sample_alone() {
-        let augment = Augment { shift: 3, flip: true };
+        let augment = Augment { shift: 3, flip: true, ..Augment::default() };
         let apply = |key| {
             let mut values: Vec<f32> = (0..400_u16).map(f32::from).collect();
-            augment.apply(key, (20, 20), &mut values);
+            augment.apply(key, [1, 1, 20, 20], &mut values);
             values
         };
         assert_eq!(apply((1, 2, 3)), apply((1, 2, 3)));
@@ -114,13 +117,43 @@ mod tests {
     #[test]
     fn nothing_asked_for_changes_nothing_and_large_shifts_leave_zeros() {
         let mut values = planes();
-        Augment::default().apply((1, 2, 3), (3, 4), &mut values);
+        Augment::default().apply((1, 2, 3), [1, 2, 3, 4], &mut values);
         assert_eq!(values, planes());
-        let far = Augment { shift: u16::MAX, flip: false };
+        let far = Augment { shift: u16::MAX, ..Augment::default() };
         for sample in 0..20 {
             let mut values = planes();
-            far.apply((1, 2, sample), (3, 4), &mut values);
+            far.apply((1, 2, sample), [2, 1, 3, 4], &mut values);
             assert!(values.iter().all(|value| *value == 0.0));
         }
+    }
+    #[test]
+    fn a_quarter_turn_turns_and_a_small_one_keeps_the_middle() {
+        let turned = |degrees: f64, shape: [usize; 4], values: &[f32]| {
+            let warp = Warp { down: 0, right: 0, flip: false, degrees };
+            let mut out = values.to_vec();
+            warp.apply([shape[2], shape[3]], &mut out);
+            out
+        };
+        let plane: Vec<f32> = (1..=9_u8).map(f32::from).collect();
+        assert_eq!(turned(90.0, [1, 1, 3, 3], &plane), [3.0, 6.0, 9.0, 2.0, 5.0, 8.0, 1.0, 4.0, 7.0]);
+        assert_eq!(turned(-90.0, [1, 1, 3, 3], &turned(90.0, [1, 1, 3, 3], &plane)), plane);
+        assert_eq!(turned(0.0, [1, 1, 3, 3], &plane), plane);
+        assert_eq!(turned(5.0, [1, 1, 3, 3], &plane), plane);
+        let large = vec![1.0; 32 * 32];
+        let kept = turned(15.0, [1, 1, 32, 32], &large).iter().sum::<f32>();
+        assert!((0.85..0.99).contains(&(kept / 1024.0)), "corners leave: {kept}");
+    }
+
+    #[test]
+    fn rotations_are_drawn_up_to_the_largest_both_ways() {
+        let augment = Augment { rotate: 90.0, ..Augment::default() };
+        let mut seen = std::collections::BTreeSet::new();
+        for sample in 0..100 {
+            let mut values: Vec<f32> = (1..=9_u8).map(f32::from).collect();
+            augment.apply((1, 2, sample), [1, 1, 3, 3], &mut values);
+            assert_eq!(values[4], 5.0);
+            seen.insert(values.iter().map(|value| *value as u8).collect::<Vec<_>>());
+        }
+        assert!(seen.len() >= 5, "{seen:?}");
     }
 }

@@ -197,8 +197,8 @@ impl Source for Cached {
         self.source.kind()
     }
 
-    fn shape(&self) -> [usize; 3] {
-        self.source.shape()
+    fn shape(&self, frames: &FrameSpec) -> [usize; 3] {
+        self.source.shape(frames)
     }
 
     fn label(&self, i: usize) -> usize {

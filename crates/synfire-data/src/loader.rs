@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
+use crate::augment::Mix;
 use crate::{Augment, DataError, FrameSpec, Source, random};
 
 /// Some samples, ready for the network.
@@ -19,6 +20,8 @@ pub struct Batch {
     pub shape: Vec<usize>,
     /// The class of each sample.
     pub labels: Vec<usize>,
+    /// For each sample that is mixed with another one, that one's class and share (see [`Augment::event_mix`]).
+    pub mixed: Vec<Option<(usize, f32)>>,
     /// The number of each sample in its source.
     pub indices: Vec<usize>,
 }
@@ -136,22 +139,43 @@ impl Loader {
     fn batch(&self, indices: Vec<usize>, epoch: Option<(u64, u64)>) -> Result<Batch, DataError> {
         let sample_len = self.source.sample_len(&self.frames);
         let mut images = vec![0.0; indices.len() * sample_len];
-        let [_, height, width] = self.source.shape();
-        let load = |(out, &index): (&mut [f32], &usize)| {
-            self.source.load(index, &self.frames, out)?;
-            if let Some((seed, epoch)) = epoch {
-                self.augment.apply((seed, epoch, index), (height, width), out);
-            }
-            Ok(())
+        let load = |(out, &index): (&mut [f32], &usize)| match epoch {
+            Some(epoch) => self.augmented(index, epoch, out),
+            None => self.source.load(index, &self.frames, out).map(|()| None),
         };
-        let results: Vec<Result<(), DataError>> =
+        let results: Vec<Result<_, DataError>> =
             self.pool.install(|| images.par_chunks_mut(sample_len.max(1)).zip(&indices).map(load).collect());
         // Of several errors the first sample's, whichever thread was faster.
-        results.into_iter().collect::<Result<(), _>>()?;
+        let mixed = results.into_iter().collect::<Result<Vec<_>, _>>()?;
         let mut shape = self.source.sample_shape(&self.frames);
         shape.insert(0, indices.len());
         let labels = indices.iter().map(|&index| self.source.label(index)).collect();
-        Ok(Batch { images, shape, labels, indices })
+        Ok(Batch { images, shape, labels, mixed, indices })
+    }
+
+    /// Loads a sample of a training epoch. If it is mixed with another, that one's class and share.
+    fn augmented(
+        &self,
+        index: usize,
+        (seed, epoch): (u64, u64),
+        out: &mut [f32],
+    ) -> Result<Option<(usize, f32)>, DataError> {
+        let [channels, height, width] = self.source.shape(&self.frames);
+        let steps = out.len() / (channels * height * width).max(1);
+        let shape = [steps, channels, height, width];
+        let load = |index: usize, out: &mut [f32]| {
+            self.source.load(index, &self.frames, out)?;
+            self.augment.apply((seed, epoch, index), shape, out);
+            Ok::<_, DataError>(())
+        };
+        load(index, out)?;
+        let Some(mix) = Mix::draw((seed, epoch, index), self.augment.event_mix, self.indices.len()) else {
+            return Ok(None);
+        };
+        let partner = self.indices[mix.partner];
+        let mut other = vec![0.0; out.len()];
+        load(partner, &mut other)?;
+        Ok(Some((self.source.label(partner), mix.apply(shape, out, &other))))
     }
 }
 

@@ -38,9 +38,9 @@ impl<R: Recordings> Source for Framed<R> {
         Kind::Events
     }
 
-    fn shape(&self) -> [usize; 3] {
-        let Sensor { width, height } = self.0.sensor();
-        [2, height.into(), width.into()]
+    fn shape(&self, frames: &FrameSpec) -> [usize; 3] {
+        let [_, shape @ ..] = frames.shape(self.0.sensor());
+        shape
     }
 
     fn label(&self, i: usize) -> usize {
@@ -48,7 +48,7 @@ impl<R: Recordings> Source for Framed<R> {
     }
 
     fn load(&self, i: usize, frames: &FrameSpec, out: &mut [f32]) -> Result<(), DataError> {
-        to_frames(&self.checked(i)?, frames.steps, frames.framing, out)
+        to_frames(&self.checked(i)?, frames, out)
             .map_err(|source| DataError::Framing { file: self.0.name(i), source })
     }
 

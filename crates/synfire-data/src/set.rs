@@ -1,10 +1,9 @@
 //! What a data set is: two parts of labelled samples.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use synfire_events::{Framing, Recording};
+use synfire_events::{FrameSpec, Recording};
 
 use crate::DataError;
 
@@ -17,28 +16,6 @@ pub enum Kind {
     Events,
 }
 
-/// How recordings become frames; still images ignore it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct FrameSpec {
-    /// Frames a recording, T.
-    pub steps: usize,
-    /// Where a recording is cut.
-    pub framing: Framing,
-}
-
-impl fmt::Display for FrameSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} frames by {}", self.steps, self.framing)
-    }
-}
-
-impl Default for FrameSpec {
-    /// 16 frames by event count.
-    fn default() -> Self {
-        Self { steps: 16, framing: Framing::Count }
-    }
-}
-
 /// One part (train or test) of a data set.
 pub trait Source: Send + Sync {
     /// How many samples there are; samples are numbered from 0 in the order of the files.
@@ -47,8 +24,8 @@ pub trait Source: Send + Sync {
     /// What the samples are.
     fn kind(&self) -> Kind;
 
-    /// Shape `[C, H, W]` of an image or a frame.
-    fn shape(&self) -> [usize; 3];
+    /// Shape `[C, H, W]` of an image or a frame; still images are what they are, whatever `frames` says.
+    fn shape(&self, frames: &FrameSpec) -> [usize; 3];
 
     /// The class of sample `i`.
     ///
@@ -93,7 +70,7 @@ pub trait Source: Send + Sync {
 
     /// The shape [`Source::load`] writes: `[C, H, W]` for stills, `[T, C, H, W]` for events.
     fn sample_shape(&self, frames: &FrameSpec) -> Vec<usize> {
-        let [c, h, w] = self.shape();
+        let [c, h, w] = self.shape(frames);
         match self.kind() {
             Kind::Still => vec![c, h, w],
             Kind::Events => vec![frames.steps, c, h, w],
@@ -113,8 +90,6 @@ pub struct DataSet {
     pub name: &'static str,
     /// What the samples are.
     pub kind: Kind,
-    /// Shape `[C, H, W]` of an image or a frame.
-    pub shape: [usize; 3],
     /// How many classes there are.
     pub classes: usize,
     /// Their names, in the order of the labels.
@@ -142,7 +117,6 @@ impl DataSet {
         Self {
             name,
             kind: train.kind(),
-            shape: train.shape(),
             classes: class_names.len(),
             class_names,
             train: Arc::new(train),
@@ -151,6 +125,12 @@ impl DataSet {
             simulated: false,
             folder: None,
         }
+    }
+
+    /// Shape `[C, H, W]` of an image or a frame.
+    #[must_use]
+    pub fn shape(&self, frames: &FrameSpec) -> [usize; 3] {
+        self.train.shape(frames)
     }
 
     /// The same set, which says that no camera made it.

@@ -45,7 +45,7 @@ impl Source for Stills {
         Kind::Still
     }
 
-    fn shape(&self) -> [usize; 3] {
+    fn shape(&self, _: &FrameSpec) -> [usize; 3] {
         self.shape
     }
 

@@ -35,7 +35,7 @@ impl Source for Counting {
         Kind::Events
     }
 
-    fn shape(&self) -> [usize; 3] {
+    fn shape(&self, _: &FrameSpec) -> [usize; 3] {
         [2, 5, 6]
     }
 
@@ -58,7 +58,7 @@ impl Source for Counting {
     }
 }
 
-const FRAMES: FrameSpec = FrameSpec { steps: 4, framing: Framing::Count };
+const FRAMES: FrameSpec = FrameSpec::new(4);
 
 fn load(source: &dyn Source, i: usize, frames: &FrameSpec) -> Vec<f32> {
     let mut out = vec![f32::NAN; source.sample_len(frames)];
@@ -89,7 +89,10 @@ fn frames_are_made_once_and_are_the_same() {
         assert_eq!(load(&*again, i, &FRAMES), Counting::expected(i, &FRAMES));
     }
     assert_eq!(source.loads.load(Ordering::Relaxed), 70, "read from the file");
-    assert_eq!((first.len(), first.label(12), first.shape()), (70, source.label(12), source.shape()));
+    assert_eq!(
+        (first.len(), first.label(12), first.shape(&FRAMES)),
+        (70, source.label(12), source.shape(&FRAMES))
+    );
     // What is not in the file comes from the source.
     let other = FrameSpec { steps: 2, ..FRAMES };
     assert_eq!(load(&*first, 3, &other), Counting::expected(3, &other));

@@ -31,7 +31,7 @@ impl Source for Numbers {
     fn kind(&self) -> Kind {
         Kind::Still
     }
-    fn shape(&self) -> [usize; 3] {
+    fn shape(&self, _: &FrameSpec) -> [usize; 3] {
         [1, 2, 3]
     }
     fn label(&self, i: usize) -> usize {
@@ -89,7 +89,7 @@ fn a_run_resumed_within_an_epoch_gets_the_rest_of_it() {
 fn threads_change_nothing() {
     let set = open("digits", &Locations::from_folders(Vec::new())).unwrap();
     let with = |threads| {
-        let augment = Augment { shift: 2, flip: true };
+        let augment = Augment { shift: 2, flip: true, ..Augment::default() };
         let loader = on_threads(threads, || loader(set.test.clone(), 32)).with_augment(augment);
         batches(&loader, 0, 0)
     };
@@ -102,10 +102,34 @@ fn threads_change_nothing() {
 fn only_training_epochs_are_augmented() {
     let set = open("digits", &Locations::from_folders(Vec::new())).unwrap();
     let plain = loader(set.test.clone(), 32);
-    let augmented = plain.clone().with_augment(Augment { shift: 1, flip: false });
+    let augmented = plain.clone().with_augment(Augment { shift: 1, ..Augment::default() });
     let first = |loader: &Loader, order| loader.iter(&order, 0).next().unwrap().unwrap();
     assert_eq!(first(&plain, plain.file_order()), first(&augmented, plain.file_order()));
     assert_ne!(first(&plain, plain.epoch_order(1, 1)), first(&augmented, plain.epoch_order(1, 1)));
+}
+
+#[test]
+fn events_are_augmented_by_seed_and_epoch_whatever_the_threads() {
+    let set = open("gestures", &Locations::from_folders(Vec::new())).unwrap();
+    let augment =
+        Augment { rotate: 10.0, event_drop: true, jitter: 0.7, event_mix: 0.5, ..Augment::default() };
+    let with = |threads| {
+        on_threads(threads, || {
+            Loader::new(set.test.clone(), (0..12).collect(), FrameSpec::new(4), 12)
+                .unwrap()
+                .with_augment(augment)
+        })
+    };
+    let first =
+        |loader: &Loader, epoch| loader.iter(&loader.epoch_order(1, epoch), 0).next().unwrap().unwrap();
+    let batch = first(&with(1), 0);
+    assert!(batch == first(&with(3), 0));
+    assert_ne!(batch.mixed, first(&with(3), 1).mixed);
+    let mixed: Vec<_> = batch.mixed.iter().flatten().collect();
+    assert!((1..12).contains(&mixed.len()), "{mixed:?}");
+    assert!(mixed.iter().all(|(label, share)| *label < 11 && (0.0..=1.0).contains(share)));
+    let plain = with(1).with_augment(Augment::default());
+    assert!(first(&plain, 0).mixed.iter().all(Option::is_none));
 }
 
 #[test]
@@ -166,7 +190,7 @@ fn batches_can_be_awaited_inside_a_full_thread_pool() {
 #[test]
 fn senseless_loaders_are_refused() {
     let new = |indices: Vec<usize>, steps, batch_size| {
-        let frames = FrameSpec { steps, ..FrameSpec::default() };
+        let frames = FrameSpec::new(steps);
         Loader::new(Numbers::of(5), indices, frames, batch_size).err().map(|error| error.to_string())
     };
     assert_eq!(

@@ -227,7 +227,7 @@ fn nmnist_is_listed_by_class_and_name() {
     write(&folder, "nmnist/Train/list.bin", b"passed over");
     let set = open_in(&folder, "nmnist").unwrap();
     assert_eq!((set.train.labels(), set.test.labels()), (vec![0, 7, 7], vec![3]));
-    let frames = FrameSpec { steps: 2, ..FrameSpec::default() };
+    let frames = FrameSpec::new(2);
     let mut out = vec![f32::NAN; set.train.sample_len(&frames)];
     set.train.load(0, &frames, &mut out).unwrap();
     let set_at: Vec<usize> = out.iter().enumerate().filter(|(_, v)| **v == 1.0).map(|(i, _)| i).collect();

@@ -17,7 +17,7 @@ fn class_counts(source: &dyn Source) -> Vec<usize> {
 #[test]
 fn digits_are_built_in_and_split_by_class() {
     let set = open("digits", &Locations::from_folders(Vec::new())).unwrap();
-    assert_eq!((set.kind, set.shape, set.classes), (Kind::Still, [1, 8, 8], 10));
+    assert_eq!((set.kind, set.shape(&FrameSpec::default()), set.classes), (Kind::Still, [1, 8, 8], 10));
     assert_eq!((set.train.len(), set.test.len()), (1437, 360));
     assert!(set.notes.is_empty());
     let (train, test) = (class_counts(&*set.train), class_counts(&*set.test));
@@ -43,11 +43,11 @@ fn digits_are_built_in_and_split_by_class() {
 #[test]
 fn gestures_are_simulated_the_same_for_everyone() {
     let set = open("gestures", &Locations::from_folders(Vec::new())).unwrap();
-    assert_eq!((set.kind, set.shape, set.classes), (Kind::Events, [2, 64, 64], 11));
+    assert_eq!((set.kind, set.shape(&FrameSpec::default()), set.classes), (Kind::Events, [2, 64, 64], 11));
     assert_eq!((set.train.len(), set.test.len()), (1177, 286));
     assert!(set.notes[0].starts_with("simulated"));
     assert_eq!((set.train.label(12), set.class_names[1].as_str()), (1, "anticlockwise"));
-    let frames = FrameSpec { steps: 8, ..FrameSpec::default() };
+    let frames = FrameSpec::new(8);
     let first = load(&*set.train, 0, &frames);
     assert_eq!(first, load(&*set.train, 0, &frames));
     assert_ne!(first, load(&*set.train, 11, &frames), "another performance of the same gesture");
@@ -72,7 +72,7 @@ fn mnist_is_seen_by_a_simulated_camera() {
         std::fs::write(files.join(format!("{part}-labels-idx1-ubyte")), bytes).unwrap();
     }
     let set = open("nmnist-simulated", &Locations::from_folders(vec![folder.path().to_owned()])).unwrap();
-    assert_eq!((set.kind, set.shape, set.classes), (Kind::Events, [2, 34, 34], 10));
+    assert_eq!((set.kind, set.shape(&FrameSpec::default()), set.classes), (Kind::Events, [2, 34, 34], 10));
     assert_eq!((set.train.labels(), set.test.labels()), (vec![3, 7], vec![1]));
     assert!(set.notes.iter().any(|note| note.starts_with("simulated")));
     let [one, other] = [0, 1].map(|i| set.train.recording(i).unwrap().unwrap());
@@ -90,7 +90,7 @@ fn fashion_mnist_is_in_mnists_format() {
         std::fs::write(files.join(format!("{part}-labels-idx1-ubyte")), [0, 0, 8, 1, 0, 0, 0, 1, 9]).unwrap();
     }
     let set = open("FashionMNIST", &Locations::from_folders(vec![folder.path().to_owned()])).unwrap();
-    assert_eq!((set.kind, set.shape, set.classes), (Kind::Still, [1, 28, 28], 10));
+    assert_eq!((set.kind, set.shape(&FrameSpec::default()), set.classes), (Kind::Still, [1, 28, 28], 10));
     assert_eq!(set.class_names[set.test.label(0)], "Ankle boot");
     assert_eq!(load(&*set.train, 0, &FrameSpec::default())[783], 0.2);
 }
@@ -104,7 +104,7 @@ fn cifar_100_has_a_hundred_classes() {
     std::fs::write(files.join("train.bin"), [record([19, 11]), record([0, 99])].concat()).unwrap();
     std::fs::write(files.join("test.bin"), record([1, 0])).unwrap();
     let set = open("cifar100", &Locations::from_folders(vec![folder.path().to_owned()])).unwrap();
-    assert_eq!((set.kind, set.shape, set.classes), (Kind::Still, [3, 32, 32], 100));
+    assert_eq!((set.kind, set.shape(&FrameSpec::default()), set.classes), (Kind::Still, [3, 32, 32], 100));
     assert_eq!((set.train.labels(), set.test.labels()), (vec![11, 99], vec![0]));
     let named = [0, 1, 41, 98, 99].map(|class| set.class_names[class].as_str());
     assert_eq!(named, ["apple", "aquarium fish", "lawn mower", "woman", "worm"]);

@@ -70,6 +70,16 @@ pub enum EventError {
         /// What was given.
         found: String,
     },
+    /// A recording cannot be changed so.
+    #[error("cannot {action}: expected {expected}, found {found}")]
+    Edit {
+        /// What was to be done.
+        action: &'static str,
+        /// What it needs.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
     /// A camera cannot be simulated so.
     #[error("cannot simulate a camera: expected {expected}, found {found}")]
     Simulation {
@@ -78,17 +88,16 @@ pub enum EventError {
         /// What was given.
         found: String,
     },
-    /// A name that is no format.
-    #[error("unknown format {name:?}: expected one of {known}")]
-    UnknownFormat {
-        /// What was asked for.
+    /// A name that nothing has.
+    #[error("unknown {what} {name:?}: expected one of {known}")]
+    UnknownName {
+        /// What was asked for, such as `format`.
+        what: &'static str,
+        /// By which name.
         name: String,
         /// The names there are.
         known: String,
     },
-    /// A name that is no way of framing.
-    #[error("unknown framing {0:?}: expected \"count\" or \"time\"")]
-    UnknownFraming(String),
 }
 
 impl EventError {

@@ -189,7 +189,7 @@ impl FromStr for Format {
     fn from_str(name: &str) -> Result<Self, EventError> {
         Self::all().find(|format| format.name() == name).ok_or_else(|| {
             let known = Self::all().map(Self::name).collect::<Vec<_>>().join(", ");
-            EventError::UnknownFormat { name: name.to_owned(), known }
+            EventError::UnknownName { what: "format", name: name.to_owned(), known }
         })
     }
 }

@@ -1,111 +1,124 @@
 //! Events to frames: counts per pixel and polarity over `T` slices of a recording.
 //!
-//! A frame has the shape `[2, H, W]`; channel 0 counts the off events, channel 1 the on events. Counts are not
-//! normalised.
+//! Frames have the shape `[T, C, H, W]`. Channel 0 counts the off events, channel 1 the on events, unless polarities are
+//! merged. Counts are not normalised.
 
-use std::fmt;
-use std::str::FromStr;
+mod scale;
+mod spec;
 
-use crate::{Event, EventError, Recording};
+use crate::{Event, EventError, Recording, Sensor};
+use scale::Scale;
+pub use spec::{Downsampling, FrameSize, FrameSpec, FrameValues, Framing, Polarities};
 
-/// How a recording is cut into `T` frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub enum Framing {
-    /// The same number of events a frame: `N / T` rounded down, in file order; the last frame takes the rest too. A
-    /// recording of fewer than `T` events falls into the last frame whole.
-    #[default]
-    Count,
-    /// The same duration a frame: `(last - first) / T` rounded down to whole microseconds (but at least one), from the
-    /// earliest event on; the last frame takes the rest too.
-    Time,
-}
-
-impl fmt::Display for Framing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Count => "count",
-            Self::Time => "time",
-        })
-    }
-}
-
-impl FromStr for Framing {
-    type Err = EventError;
-
-    fn from_str(name: &str) -> Result<Self, EventError> {
-        match name {
-            "count" => Ok(Self::Count),
-            "time" => Ok(Self::Time),
-            _ => Err(EventError::UnknownFraming(name.to_owned())),
-        }
-    }
-}
-
-/// Counts the events of a recording into `steps` frames.
+/// Counts the events of a recording into frames.
 ///
-/// `out` has the shape `[steps, 2, height, width]`, row-major, and is overwritten.
+/// `out` has the shape that [`FrameSpec::shape`] tells, row-major, and is overwritten.
 ///
 /// # Errors
-/// When `steps` is 0, the sensor has no pixels, `out` has another length, the recording is empty, or an event lies outside the sensor (`out` is
-/// then partly written).
-pub fn to_frames(
-    recording: &Recording,
-    steps: usize,
-    framing: Framing,
-    out: &mut [f32],
-) -> Result<(), EventError> {
-    let (width, height) = (usize::from(recording.sensor.width), usize::from(recording.sensor.height));
-    let frame_len = 2 * height * width;
-    if steps == 0 {
+/// When there is no time step, the sensor has no pixels, frames would be larger than the sensor, `out` has another length, the
+/// recording is empty, or an event lies outside the sensor (`out` is then partly written).
+pub fn to_frames(recording: &Recording, spec: &FrameSpec, out: &mut [f32]) -> Result<(), EventError> {
+    let Recording { sensor, events } = recording;
+    if spec.steps == 0 {
         return Err(frames_error("at least one time step", "0"));
     }
-    if frame_len == 0 {
-        return Err(frames_error("a sensor with pixels", &format!("one of {width}x{height}")));
+    let [steps, channels, height, width] = spec.shape(*sensor);
+    if sensor.width == 0 || sensor.height == 0 {
+        return Err(frames_error("a sensor with pixels", &format!("one of {sensor}")));
     }
+    if width == 0 || height == 0 || width > sensor.width.into() || height > sensor.height.into() {
+        let expected = format!("frames of at least 1x1 and at most {sensor} pixels, as the sensor has");
+        return Err(frames_error(&expected, &format!("{width}x{height}")));
+    }
+    if spec.framing == Framing::Duration(0) {
+        return Err(frames_error("frames of at least 1 µs", "0 µs"));
+    }
+    let frame_len = channels * height * width;
     if frame_len.checked_mul(steps) != Some(out.len()) {
-        let expected = format!("room for [{steps}, 2, {height}, {width}] values");
+        let expected = format!("room for [{steps}, {channels}, {height}, {width}] values");
         return Err(frames_error(&expected, &format!("{} values", out.len())));
     }
-    let events = &recording.events;
     if events.is_empty() {
         return Err(frames_error("at least one event", "an empty recording"));
     }
     out.fill(0.0);
-    match framing {
-        Framing::Count => {
-            let per_frame = events.len() / steps;
-            for (step, frame) in out.chunks_exact_mut(frame_len).enumerate() {
-                let end = if step + 1 == steps { events.len() } else { (step + 1) * per_frame };
-                for event in &events[step * per_frame..end] {
-                    count(event, width, height, frame)?;
-                }
+    let merged = spec.polarities == Polarities::Merged;
+    let first_row = |event: &Event| if merged { 0 } else { usize::from(event.on) * height };
+    if spec.size == FrameSize::Sensor {
+        return cut(recording, spec, frame_len, out, |frame, event| {
+            frame[(first_row(event) + usize::from(event.y)) * width + usize::from(event.x)] += 1.0;
+        })
+        .map(|()| spec.values.finish(out));
+    }
+    let columns = Scale::new(sensor.width.into(), width, spec.downsampling);
+    let rows = Scale::new(sensor.height.into(), height, spec.downsampling);
+    cut(recording, spec, frame_len, out, |frame, event| {
+        for row in rows.targets(event.y) {
+            for column in columns.targets(event.x) {
+                frame[(first_row(event) + row) * width + column] += 1.0;
             }
         }
-        Framing::Time => {
-            let first = events.iter().fold(i64::MAX, |t, event| t.min(event.t));
-            let last = events.iter().fold(i64::MIN, |t, event| t.max(event.t));
-            // Two's complement: the difference of ordered i64 always fits in u64.
-            let since_first = |t: i64| t.wrapping_sub(first) as u64;
-            let duration = (since_first(last) / steps as u64).max(1);
-            for event in events {
-                let step = (since_first(event.t) / duration).min(steps as u64 - 1) as usize;
-                count(event, width, height, &mut out[step * frame_len..][..frame_len])?;
+    })?;
+    if spec.downsampling == Downsampling::Area {
+        for plane in out.chunks_exact_mut(height * width) {
+            for (row, values) in plane.chunks_exact_mut(width).enumerate() {
+                let pixels = |column| (rows.sources(row) * columns.sources(column)) as f32;
+                values.iter_mut().enumerate().for_each(|(column, value)| *value /= pixels(column));
             }
+        }
+    }
+    spec.values.finish(out);
+    Ok(())
+}
+
+/// Gives each event to the frame it belongs to.
+fn cut(
+    Recording { sensor, events }: &Recording,
+    spec: &FrameSpec,
+    frame_len: usize,
+    out: &mut [f32],
+    count: impl Fn(&mut [f32], &Event),
+) -> Result<(), EventError> {
+    let steps = spec.steps;
+    let checked = |frame: &mut [f32], event: &Event| {
+        if !sensor.holds(event.x, event.y) {
+            return Err(outside(*sensor, event));
+        }
+        count(frame, event);
+        Ok(())
+    };
+    if spec.framing == Framing::Count {
+        let per_frame = events.len() / steps;
+        for (step, frame) in out.chunks_exact_mut(frame_len).enumerate() {
+            let end = if step + 1 == steps { events.len() } else { (step + 1) * per_frame };
+            events[step * per_frame..end].iter().try_for_each(|event| checked(frame, event))?;
+        }
+        return Ok(());
+    }
+    let first = events.iter().fold(i64::MAX, |t, event| t.min(event.t));
+    // Two's complement: the difference of ordered i64 always fits in u64.
+    let since_first = |t: i64| t.wrapping_sub(first) as u64;
+    let (duration, rest_counts) = match spec.framing {
+        Framing::Duration(microseconds) => (microseconds, false),
+        _ => {
+            let last = events.iter().fold(i64::MIN, |t, event| t.max(event.t));
+            ((since_first(last) / steps as u64).max(1), true)
+        }
+    };
+    for event in events {
+        let step = since_first(event.t) / duration;
+        if step < steps as u64 || rest_counts {
+            let step = step.min(steps as u64 - 1) as usize;
+            checked(&mut out[step * frame_len..][..frame_len], event)?;
         }
     }
     Ok(())
 }
 
-/// Adds one event to a frame of shape `[2, height, width]`.
-#[inline]
-fn count(event: &Event, width: usize, height: usize, frame: &mut [f32]) -> Result<(), EventError> {
-    let (x, y) = (usize::from(event.x), usize::from(event.y));
-    if x >= width || y >= height {
-        let expected = format!("events on the {width}x{height} sensor");
-        return Err(frames_error(&expected, &format!("one at x {x}, y {y}")));
-    }
-    frame[(usize::from(event.on) * height + y) * width + x] += 1.0;
-    Ok(())
+#[cold]
+fn outside(sensor: Sensor, event: &Event) -> EventError {
+    let expected = format!("events on the {sensor} sensor");
+    frames_error(&expected, &format!("one at x {}, y {}", event.x, event.y))
 }
 
 #[cold]

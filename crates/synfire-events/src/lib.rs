@@ -5,12 +5,12 @@
 //! shape `[2, H, W]`.
 //!
 //! ```
-//! use synfire_events::{Event, Framing, Recording, Sensor, to_frames};
+//! use synfire_events::{Event, FrameSpec, Recording, Sensor, to_frames};
 //!
 //! let events = vec![Event { t: 0, x: 1, y: 0, on: true }, Event { t: 900, x: 0, y: 0, on: false }];
 //! let recording = Recording { sensor: Sensor { width: 2, height: 1 }, events };
 //! let mut frames = vec![0.0; 2 * 2 * 1 * 2]; // [T, polarity, H, W]
-//! to_frames(&recording, 2, Framing::Count, &mut frames)?;
+//! to_frames(&recording, &FrameSpec::new(2), &mut frames)?;
 //! assert_eq!(frames, [0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0]);
 //! # Ok::<(), synfire_events::EventError>(())
 //! ```
@@ -20,6 +20,7 @@
 //! has is seen from its content. A format is a file in `formats`: a [`Decoder`](formats::Decoder), which makes events of
 //! bytes, and an [`Encoder`](formats::Encoder), which makes bytes of events.
 
+mod edits;
 mod error;
 mod format;
 pub mod formats;
@@ -28,15 +29,20 @@ mod new_file;
 pub mod picture;
 mod reader;
 pub mod simulate;
+mod statistics;
+mod time;
 mod writer;
 
 use std::fmt;
 
+pub use edits::Edits;
 pub use error::EventError;
 pub use format::Format;
-pub use frames::{Framing, to_frames};
+pub use frames::{Downsampling, FrameSize, FrameSpec, FrameValues, Framing, Polarities, to_frames};
 pub use new_file::NewFile;
 pub use reader::{Reader, read};
+pub use statistics::{Pixel, Problem, Statistics};
+pub use time::Microseconds;
 pub use writer::{Writer, to_bytes, write};
 
 /// A change of brightness seen by one pixel.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use synfire_events::simulate::gestures::{Gesture, Performance, camera};
 use synfire_events::simulate::{Camera, CameraSettings, Image, Moving, Scene, record};
-use synfire_events::{Event, EventError, Framing, Recording, Sensor, to_frames};
+use synfire_events::{Event, EventError, FrameSpec, Recording, Sensor, to_frames};
 
 const ONE: Sensor = Sensor { width: 1, height: 1 };
 
@@ -165,7 +165,7 @@ fn seeds_decide() {
 /// Events of a pixel, summed over time and polarity.
 fn heat(recording: &Recording) -> Vec<f32> {
     let mut frame = vec![0.0; 2 * 64 * 64];
-    to_frames(recording, 1, Framing::Count, &mut frame).unwrap();
+    to_frames(recording, &FrameSpec::new(1), &mut frame).unwrap();
     let (off, on) = frame.split_at(64 * 64);
     off.iter().zip(on).map(|(a, b)| a + b).collect()
 }

@@ -8,7 +8,7 @@ use synfire::infer::answer;
 use synfire::net::{Net, Plan};
 use synfire::ops::Lif;
 use synfire::train::TrainConfig;
-use synfire_events::{Event, Framing, Recording, Sensor, to_frames};
+use synfire_events::{Event, FrameSpec, Recording, Sensor, to_frames};
 
 fn main() -> Result<(), Box<dyn Error>> {
     // A point that moves along the diagonal of a 16x16 sensor, leaving on events before and off events behind it.
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let recording = Recording { sensor: Sensor { width: 16, height: 16 }, events: events.collect() };
     let steps = 8;
     let mut frames = vec![0.0; steps * 2 * 16 * 16];
-    to_frames(&recording, steps, Framing::Count, &mut frames)?;
+    to_frames(&recording, &FrameSpec::new(steps), &mut frames)?;
 
     let device = Device::flex();
     let plan = Plan::new(&"8C3-MP2-16C3-AP2-LI2".parse()?, [2, 16, 16], 3, true)?;

@@ -27,7 +27,7 @@ fn bits(net: &mut Net) -> Vec<(String, Vec<u32>)> {
 
 fn step(net: &mut Net, input: Input, pass: Pass) -> Result<Step, NonFinite> {
     let mut pass = pass;
-    Step::run(net, input, &LABELS, Loss::Mse, &mut pass)
+    Step::run(net, input, &LABELS[..], Loss::Mse, &mut pass)
 }
 
 /// What a step finds, which must leave the network as it was, and able to learn.
@@ -166,7 +166,7 @@ impl Source for Spoiled {
         Kind::Still
     }
 
-    fn shape(&self) -> [usize; 3] {
+    fn shape(&self, _: &FrameSpec) -> [usize; 3] {
         [1, 8, 8]
     }
 

@@ -26,7 +26,7 @@ fn assert_parts_are_told(set: &DataSet, train: usize, test: usize) {
 #[cfg_attr(not(mnist), ignore = "needs the data set mnist, in a folder that SYNFIRE_DATA names")]
 fn mnist_is_as_published() {
     let set = real("mnist");
-    assert_eq!((set.kind, set.shape), (Kind::Still, [1, 28, 28]));
+    assert_eq!((set.kind, set.shape(&FrameSpec::default())), (Kind::Still, [1, 28, 28]));
     assert_eq!((set.train.len(), set.test.len()), (60_000, 10_000));
     assert_eq!(set.train.labels()[..5], [5, 0, 4, 1, 9]);
     assert_eq!(set.test.labels()[..5], [7, 2, 1, 0, 4]);
@@ -47,7 +47,7 @@ fn mnist_is_as_published() {
 #[cfg_attr(not(cifar_10), ignore = "needs the data set cifar-10, in a folder that SYNFIRE_DATA names")]
 fn cifar_10_is_read_from_the_parts_that_are_there() {
     let set = real("cifar-10");
-    assert_eq!((set.kind, set.shape), (Kind::Still, [3, 32, 32]));
+    assert_eq!((set.kind, set.shape(&FrameSpec::default())), (Kind::Still, [3, 32, 32]));
     assert_parts_are_told(&set, 50_000, 10_000);
     if set.folder.as_ref().unwrap().join("data_batch_1.bin").is_file() {
         let names: Vec<&str> = set.train.labels()[..3].iter().map(|&i| set.class_names[i].as_str()).collect();
@@ -61,11 +61,11 @@ fn cifar_10_is_read_from_the_parts_that_are_there() {
 #[cfg_attr(not(nmnist), ignore = "needs the data set nmnist, in a folder that SYNFIRE_DATA names")]
 fn nmnist_is_read_from_the_recordings_that_are_there() {
     let set = real("nmnist");
-    assert_eq!((set.kind, set.shape), (Kind::Events, [2, 34, 34]));
+    assert_eq!((set.kind, set.shape(&FrameSpec::default())), (Kind::Events, [2, 34, 34]));
     assert_parts_are_told(&set, 60_000, 10_000);
     assert!(set.train.labels().is_sorted(), "listed by class");
     for framing in [Framing::Count, Framing::Time] {
-        let frames = FrameSpec { steps: 16, framing };
+        let frames = FrameSpec { framing, ..FrameSpec::default() };
         for i in (0..set.test.len()).step_by((set.test.len() / 50).max(1)) {
             let values = load(&*set.test, i, &frames);
             let per_frame: Vec<f32> = values.chunks(2 * 34 * 34).map(|frame| frame.iter().sum()).collect();

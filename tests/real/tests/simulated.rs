@@ -1,7 +1,7 @@
 //! The simulated N-MNIST beside the published one: the same digits, seen by a real camera and a simulated one.
 
 use std::path::PathBuf;
-use synfire_events::{Framing, Recording, read, to_frames};
+use synfire_events::{FrameSpec, Recording, read, to_frames};
 use synfire_real_data::{folder, real};
 
 /// Real recordings, and the number of MNIST's training image that each was made of.
@@ -18,7 +18,7 @@ fn recordings() -> Vec<(PathBuf, usize)> {
 /// Where the events are, summed over time and polarity, and brought to mean 0 and length 1.
 fn heat(recording: &Recording) -> Vec<f64> {
     let mut frame = vec![0.0; 2 * 34 * 34];
-    to_frames(recording, 1, Framing::Count, &mut frame).unwrap();
+    to_frames(recording, &FrameSpec::new(1), &mut frame).unwrap();
     let (off, on) = frame.split_at(34 * 34);
     let sums: Vec<f64> = off.iter().zip(on).map(|(a, b)| f64::from(a + b)).collect();
     let mean = sums.iter().sum::<f64>() / sums.len() as f64;

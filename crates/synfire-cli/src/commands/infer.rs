@@ -11,7 +11,7 @@ use std::time::Instant;
 use synfire::infer::{Answer, answer};
 use synfire::train::{Checkpoint, TrainConfig, check_inference};
 use synfire_data::Source;
-use synfire_events::{EventError, Sensor, to_frames};
+use synfire_events::{EventError, to_frames};
 
 /// Classify images or recordings with a trained network.
 ///
@@ -124,14 +124,15 @@ fn read_recording(file: &Path, [c, h, w]: [usize; 3], config: &TrainConfig) -> R
         )),
         other => failed(&other),
     })?;
-    let Sensor { width, height } = recording.sensor;
-    if [2, usize::from(height), usize::from(width)] != [c, h, w] {
+    let frames = config.frames();
+    let [_, channels, height, width] = frames.shape(recording.sensor);
+    if [channels, height, width] != [c, h, w] {
         return Err(failed(&format!(
-            "cannot read {}: the network takes {c}x{h}x{w}, the recording's frames are 2x{height}x{width}",
+            "cannot read {}: the network takes {c}x{h}x{w}, the recording's frames are {channels}x{height}x{width}",
             file.display()
         )));
     }
     let mut out = vec![0.0; config.time_steps * c * h * w];
-    to_frames(&recording, config.time_steps, config.framing, &mut out).map_err(|e| failed(&e))?;
+    to_frames(&recording, &frames, &mut out).map_err(|e| failed(&e))?;
     Ok(out)
 }

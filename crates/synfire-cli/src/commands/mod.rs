@@ -78,9 +78,7 @@ impl From<FetchError> for Error {
 impl From<EventError> for Error {
     fn from(error: EventError) -> Self {
         match error {
-            EventError::UnknownFormat { .. } | EventError::Simulation { .. } => {
-                Self::usage(error.to_string())
-            }
+            EventError::UnknownName { .. } | EventError::Simulation { .. } => Self::usage(error.to_string()),
             _ => Self::failed(error.to_string()),
         }
     }

@@ -29,7 +29,7 @@ fn open(locations: &Locations) -> Result<DataSet, DataError> {
 }
 
 fn part(name: &'static str, images: Stills) -> impl Source {
-    let [_, height, width] = images.shape();
+    let [_, height, width] = images.shape(&FrameSpec::default());
     let labels = images.labels().into_iter().map(|label| label as u8).collect();
     Framed(Simulated::new(name, SENSOR, CameraSettings::default(), labels, images.checksum(), move |i, _| {
         let mut pixels = vec![0.0; width * height];

@@ -135,7 +135,8 @@ impl Header {
     /// If images or classes are others than those it was trained on; `path` is the checkpoint.
     pub fn check_fits(&self, path: &Path, data: &DataSet) -> Result<(), FileError> {
         let of = |[c, h, w]: [usize; 3], classes: usize| format!("{c}x{h}x{w} and {classes} classes");
-        let (own, found) = (of(self.input, self.class_names.len()), of(data.shape, data.classes));
+        let (own, found) =
+            (of(self.input, self.class_names.len()), of(data.shape(&self.config.frames()), data.classes));
         if own == found {
             return Ok(());
         }

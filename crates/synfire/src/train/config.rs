@@ -11,7 +11,10 @@ use crate::optim::{OptimizerKind, Schedule};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use synfire_data::{Augment, DataError, DataSet, FrameSpec, Framing, Kind, Split, validation_split};
+use synfire_data::{
+    Augment, DataError, DataSet, Downsampling, FrameSize, FrameSpec, FrameValues, Framing, Kind, Polarities,
+    Split, validation_split,
+};
 
 /// Time steps at most.
 pub const MOST_STEPS: usize = 4096;
@@ -48,6 +51,18 @@ pub struct TrainConfig {
     /// How events become T frames.
     #[serde(with = "text")]
     pub framing: Framing,
+    /// How large frames of events are.
+    #[serde(with = "text")]
+    pub frame_size: FrameSize,
+    /// How frames are made that are smaller than the sensor.
+    #[serde(with = "text")]
+    pub downsampling: Downsampling,
+    /// Whether frames of events tell polarities apart.
+    #[serde(with = "text")]
+    pub polarities: Polarities,
+    /// What the values in frames of events say.
+    #[serde(with = "text")]
+    pub frame_values: FrameValues,
     /// How still images become T frames.
     #[serde(with = "text")]
     pub encoding: Encoding,
@@ -86,6 +101,14 @@ pub struct TrainConfig {
     pub shift: u16,
     /// Augmentation: random mirroring left to right.
     pub flip: bool,
+    /// Augmentation: random rotation by up to so many degrees.
+    pub rotate: f32,
+    /// Augmentation of events: some are left out (EventDrop).
+    pub event_drop: bool,
+    /// Augmentation of events: they are moved by so many pixels, one standard deviation.
+    pub jitter: f32,
+    /// Augmentation of events: the share of samples that are mixed with another (EventMix).
+    pub event_mix: f32,
     /// Folder of data sets; a run writes it down whole, so that it is found from anywhere. Not part of a checkpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
@@ -214,12 +237,26 @@ impl TrainConfig {
 
     /// Frames of an event recording.
     pub fn frames(&self) -> FrameSpec {
-        FrameSpec { steps: self.time_steps, framing: self.framing }
+        FrameSpec {
+            steps: self.time_steps,
+            framing: self.framing,
+            polarities: self.polarities,
+            values: self.frame_values,
+            size: self.frame_size,
+            downsampling: self.downsampling,
+        }
     }
 
     /// Augmentation of the training samples.
     pub fn augment(&self) -> Augment {
-        Augment { shift: self.shift, flip: self.flip }
+        Augment {
+            shift: self.shift,
+            flip: self.flip,
+            rotate: self.rotate,
+            event_drop: self.event_drop,
+            jitter: self.jitter,
+            event_mix: self.event_mix,
+        }
     }
 
     /// The network's layer string: that of a named network, or `net` itself.
@@ -283,6 +320,9 @@ impl TrainConfig {
         )?;
         value((0.0..=1.0).contains(&self.decay), "decay", &self.decay, "from 0 to 1")?;
         value(not_negative(self.alpha.into()), "alpha", &self.alpha, "a number of at least 0")?;
+        value((0.0..=180.0).contains(&self.rotate), "rotate", &self.rotate, "from 0 to 180")?;
+        value((0.0..=100.0).contains(&self.jitter), "jitter", &self.jitter, "from 0 to 100")?;
+        value((0.0..=1.0).contains(&self.event_mix), "event-mix", &self.event_mix, "from 0 to 1")?;
         self.whole_data_dir()?;
         // What is left is the layer string.
         self.layers().parse::<NetSpec>()?;
@@ -294,19 +334,40 @@ impl TrainConfig {
     /// # Errors
     /// The first value that does not fit it.
     pub fn validate_for(&self, data: &DataSet) -> Result<(), ConfigError> {
-        let still_only = |ok: bool, key: &'static str, found: &dyn ToString| {
-            if ok || data.kind == Kind::Still {
+        let only_for = |kind: Kind, ok: bool, key: &'static str, found: &dyn ToString| {
+            if ok || data.kind == kind {
                 Ok(())
             } else {
-                Err(ConfigError::StillOnly { key, found: found.to_string(), set: data.name })
+                let events = data.kind == Kind::Events;
+                Err(ConfigError::WrongKind { key, found: found.to_string(), events, set: data.name })
             }
         };
-        still_only(self.ann_epochs == 0, "ann-epochs", &self.ann_epochs)?;
-        still_only(self.encoding == Encoding::Direct, "encoding", &self.encoding)?;
+        only_for(Kind::Still, self.ann_epochs == 0, "ann-epochs", &self.ann_epochs)?;
+        only_for(Kind::Still, self.encoding == Encoding::Direct, "encoding", &self.encoding)?;
+        let (frames, usual) = (self.frames(), FrameSpec::new(self.time_steps));
+        let events_only = |ok, key, found: &dyn ToString| only_for(Kind::Events, ok, key, found);
+        events_only(frames.framing == usual.framing, "framing", &self.framing)?;
+        events_only(frames.size == usual.size, "frame-size", &self.frame_size)?;
+        events_only(frames.polarities == usual.polarities, "polarities", &self.polarities)?;
+        events_only(frames.values == usual.values, "frame-values", &self.frame_values)?;
+        events_only(!self.event_drop, "event-drop", &self.event_drop)?;
+        events_only(self.jitter == 0.0, "jitter", &self.jitter)?;
+        events_only(self.event_mix == 0.0, "event-mix", &self.event_mix)?;
+        let [_, sensor_height, sensor_width] = data.shape(&usual);
+        let [_, height, width] = data.shape(&frames);
+        if data.kind == Kind::Events && (height > sensor_height || width > sensor_width) {
+            return Err(ConfigError::Value {
+                key: "frame-size",
+                found: self.frame_size.to_string(),
+                expected: format!(
+                    "at most {sensor_width}x{sensor_height}, as the sensor of {} is",
+                    data.name
+                ),
+            });
+        }
         let value = |ok: bool, key: &'static str, found: usize, expected: String| {
             if ok { Ok(()) } else { Err(ConfigError::Value { key, found: found.to_string(), expected }) }
         };
-        let [_, height, width] = data.shape;
         let (shift, smaller) = (usize::from(self.shift), height.min(width));
         value(shift < smaller, "shift", shift, format!("less than the {height}x{width} pixels of an image"))?;
         let available = data.train.len();

@@ -36,13 +36,16 @@ pub enum ConfigError {
         /// What was expected.
         expected: String,
     },
-    /// A setting for still images on a set of recordings.
-    #[error("{key} = {found} works on still images alone; {set} holds event recordings")]
-    StillOnly {
+    /// A setting for still images on a set of recordings, or the reverse.
+    #[error("{key} = {found} works on {}", if *events { format!("still images alone; {set} holds event recordings") }
+        else { format!("event recordings alone; {set} holds still images") })]
+    WrongKind {
         /// Which key.
         key: &'static str,
         /// What was found.
         found: String,
+        /// The data set holds event recordings.
+        events: bool,
         /// The data set.
         set: &'static str,
     },
@@ -70,7 +73,7 @@ impl ConfigError {
     /// The setting that is wrong, where it is a single one.
     pub(super) fn key(&self) -> Option<&'static str> {
         match self {
-            Self::Value { key, .. } | Self::StillOnly { key, .. } => Some(key),
+            Self::Value { key, .. } | Self::WrongKind { key, .. } => Some(key),
             Self::Net(_) => Some("net"),
             Self::File { .. } | Self::Recipe { .. } | Self::Memory { .. } => None,
         }

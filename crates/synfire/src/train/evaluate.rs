@@ -90,7 +90,7 @@ pub fn evaluate(
         let readout = net.forward(input, &mut pass);
         pass.check()?;
         let n = batch.labels.len();
-        let loss = config.loss.of(readout.clone(), &batch.labels).into_scalar::<f32>();
+        let loss = config.loss.of(readout.clone(), &batch).into_scalar::<f32>();
         if !loss.is_finite() {
             return Err(NonFinite::Loss.into());
         }

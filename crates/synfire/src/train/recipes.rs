@@ -8,7 +8,7 @@ use crate::loss::Loss;
 use crate::net::Norm;
 use crate::ops::{Lif, Method, Precision};
 use crate::optim::{OptimizerKind, Schedule};
-use synfire_data::Framing;
+use synfire_data::{Downsampling, FrameSize, FrameValues, Framing, Polarities};
 
 /// Recipes and what they are.
 pub const RECIPES: &[(&str, &str)] = &[
@@ -57,6 +57,10 @@ fn paper_for(dataset: &str) -> TrainConfig {
         precision: PrecisionChoice::Fixed(Precision::F32),
         time_steps: 16,
         framing: Framing::Count,
+        frame_size: FrameSize::Sensor,
+        downsampling: Downsampling::Nearest,
+        polarities: Polarities::Both,
+        frame_values: FrameValues::Counts,
         encoding: Encoding::Direct,
         loss: Loss::Mse,
         optimizer: OptimizerKind::AdamW,
@@ -74,6 +78,10 @@ fn paper_for(dataset: &str) -> TrainConfig {
         patience: 0,
         shift: 0,
         flip: false,
+        rotate: 0.0,
+        event_drop: false,
+        jitter: 0.0,
+        event_mix: 0.0,
         data_dir: None,
     };
     match dataset {

@@ -1,6 +1,6 @@
 //! One forward and backward pass.
 
-use crate::loss::Loss;
+use crate::loss::{Labels, Loss};
 use crate::net::{Input, Net, NonFinite, Pass};
 use crate::optim;
 use burn::tensor::Tensor;
@@ -27,16 +27,16 @@ impl Step {
     ///
     /// # Panics
     /// If the input's shape is not the network's, or there is not one label per sample.
-    pub fn run(
+    pub fn run<'a>(
         net: &mut Net,
         input: Input,
-        labels: &[usize],
+        labels: impl Into<Labels<'a>>,
         loss: Loss,
         pass: &mut Pass,
     ) -> Result<Self, NonFinite> {
         input.check()?;
         let statistics: Vec<_> = net.buffers().into_iter().map(|buffer| buffer.value.clone()).collect();
-        Self::forward_and_back(net, input, labels, loss, pass).map_err(|found| {
+        Self::forward_and_back(net, input, labels.into(), loss, pass).map_err(|found| {
             net.untrack();
             // The pass has moved the statistics of every block on, not only of those behind what was found.
             for (buffer, before) in net.buffers().into_iter().zip(statistics) {
@@ -50,7 +50,7 @@ impl Step {
     fn forward_and_back(
         net: &mut Net,
         input: Input,
-        labels: &[usize],
+        labels: Labels<'_>,
         loss: Loss,
         pass: &mut Pass,
     ) -> Result<Self, NonFinite> {

@@ -325,7 +325,7 @@ impl Trainer {
         let mut dropout = random::stream("dropout", seed, epoch as u64, index as u64);
         let mut pass = Pass::training(Some(&mut dropout)).as_ann(ann);
 
-        let step = Step::run(&mut self.net, input, &batch.labels, self.config.loss, &mut pass);
+        let step = Step::run(&mut self.net, input, batch, self.config.loss, &mut pass);
         let Step { readout, loss, mut gradients, norms } =
             step.map_err(|found| self.non_finite(found.among(&batch.indices), epoch + 1, Some(index + 1)))?;
         self.add(batch, loss, mean_over_time(readout), &norms);
@@ -457,7 +457,7 @@ fn out_of_order(rate: f64) -> Option<&'static str> {
 
 /// The network of `config`, sized for `data`; an error if it cannot be trained in this machine's memory.
 fn plan(config: &TrainConfig, data: &DataSet) -> Result<Plan, TrainError> {
-    let plan = config.plan(data.shape, data.classes)?;
+    let plan = config.plan(data.shape(&config.frames()), data.classes)?;
     let training = Training {
         optimizer: config.optimizer,
         batch: config.batch_size.min(data.train.len()),

@@ -1,12 +1,13 @@
 //! `synfire data convert`.
 
+use super::edits::EditArguments;
 use super::{Error, FormatArgument, grouped, must_be_new, unreadable};
 use crate::console::Console;
 use clap::Args;
 use std::path::PathBuf;
 use synfire_events::{Reader, Writer};
 
-/// Write a recording in another format.
+/// Write a recording in another format, or a part of it.
 ///
 /// What kind of file FILE is, is seen from its content; files of any size are converted in little memory. `synfire data list`
 /// names the formats. Without --format the name of the new file decides by its ending; where several formats share one, the first
@@ -24,29 +25,45 @@ pub(super) struct Convert {
     /// Replace what is at the new file's place.
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    edits: EditArguments,
 }
 
 impl Convert {
     pub(super) fn run(self, console: &Console) -> Result<(), Error> {
         let format = self.format.of(&self.output)?;
         must_be_new(&self.output, self.force)?;
-        let sensor = Reader::open(&self.file).map_err(unreadable)?.into_sensor()?;
+        let mut edits = self.edits.of(&self.file)?;
+        let sensor = edits.sensor();
         let mut reader = Reader::open(&self.file).map_err(unreadable)?;
         let mut writer = Writer::create(&self.output, format, sensor)?;
-        let mut events = 0;
+        let (mut read, mut events) = (0, 0);
+        let mut kept = Vec::new();
         while let Some(more) = reader.next_events()? {
-            writer.write(more)?;
-            events += more.len() as u64;
+            read += more.len() as u64;
+            kept.clear();
+            kept.extend_from_slice(more);
+            edits.apply(&mut kept);
+            writer.write(&kept)?;
+            events += kept.len() as u64;
+        }
+        if events == 0 {
+            return Err(Error::failed(format!(
+                "{}: no event is left of {}",
+                self.file.display(),
+                grouped(read)
+            )));
         }
         writer.finish()?;
         let from = reader.format();
         console.say(format!(
-            "{} events of a {sensor} sensor, from {from} to {format}: {}",
+            "{}{} events of a {sensor} sensor, from {from} to {format}: {}",
             grouped(events),
+            if events == read { String::new() } else { format!(" of {}", grouped(read)) },
             self.output.display()
         ));
         console.json(&serde_json::json!({
-            "events": events, "from": from.name(), "format": format.name(), "width": sensor.width,
+            "events": events, "read": read, "from": from.name(), "format": format.name(), "width": sensor.width,
             "height": sensor.height, "output": self.output,
         }));
         Ok(())

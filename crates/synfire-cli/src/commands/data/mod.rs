@@ -2,7 +2,9 @@
 
 mod cache;
 mod convert;
+mod edits;
 mod fetch;
+mod info;
 mod list;
 mod show;
 mod simulate;
@@ -26,6 +28,7 @@ pub(crate) struct Data {
 enum DataCommand {
     List(list::List),
     Fetch(fetch::Fetch),
+    Info(info::Info),
     Show(show::Show),
     Convert(convert::Convert),
     Simulate(simulate::Simulate),
@@ -37,6 +40,7 @@ impl Data {
         match self.command {
             DataCommand::List(list) => list.run(console),
             DataCommand::Fetch(fetch) => fetch.run(console),
+            DataCommand::Info(info) => info.run(console),
             DataCommand::Show(show) => show.run(console),
             DataCommand::Convert(convert) => convert.run(console),
             DataCommand::Simulate(simulate) => simulate.run(console),

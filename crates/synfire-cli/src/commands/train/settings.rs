@@ -10,7 +10,7 @@ use synfire::net::{NetSpec, Norm, named};
 use synfire::ops::Method;
 use synfire::optim::{OptimizerKind, Schedule};
 use synfire::train::PrecisionChoice;
-use synfire_data::Framing;
+use synfire_data::{Downsampling, FrameSize, FrameValues, Framing, Polarities};
 
 const MODEL: &str = "Model";
 const TRAINING: &str = "Training";
@@ -115,10 +115,27 @@ pub(super) struct Settings {
           value_parser = value_parser!(u64).range(0..=LARGEST_SEED))]
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
-    /// How event recordings become frames: count (equally many events each) or time (equally long each).
+    /// How event recordings become frames: count (equally many events each), time (equally long each), or a duration such as
+    /// 10ms (so long each; what comes after T of them is left out).
     #[arg(long, value_name = "MODE", help_heading = DATA, value_parser = word::<Framing>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     framing: Option<String>,
+    /// How large frames of events are: sensor (as it is), or smaller, such as 64x64.
+    #[arg(long, value_name = "SIZE", help_heading = DATA, value_parser = word::<FrameSize>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frame_size: Option<String>,
+    /// What smaller frames are made of: nearest (one pixel of several), area (their mean) or sum (all their events).
+    #[arg(long, value_name = "MODE", help_heading = DATA, value_parser = word::<Downsampling>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    downsampling: Option<String>,
+    /// Whether frames tell the polarities of events apart: both (a channel each) or merged (one channel).
+    #[arg(long, value_name = "MODE", help_heading = DATA, value_parser = word::<Polarities>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    polarities: Option<String>,
+    /// What frames of events say: counts (how many events) or binary (whether any).
+    #[arg(long, value_name = "MODE", help_heading = DATA, value_parser = word::<FrameValues>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frame_values: Option<String>,
     /// How still images become frames: direct (the image at each step), rate, latency or phase.
     #[arg(long, value_name = "MODE", help_heading = DATA, value_parser = word::<Encoding>)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,6 +156,22 @@ pub(super) struct Settings {
     #[arg(long, value_name = "BOOL", help_heading = DATA)]
     #[serde(skip_serializing_if = "Option::is_none")]
     flip: Option<bool>,
+    /// Augmentation: turn at random by up to so many degrees, either way.
+    #[arg(long, value_name = "DEGREES", help_heading = DATA)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rotate: Option<f64>,
+    /// Augmentation of events: whether to leave out some, by chance, for a while or in a part of the sensor (EventDrop).
+    #[arg(long, value_name = "BOOL", help_heading = DATA)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_drop: Option<bool>,
+    /// Augmentation of events: move each by a random distance of so many pixels (one standard deviation).
+    #[arg(long, value_name = "PIXELS", help_heading = DATA)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jitter: Option<f64>,
+    /// Augmentation of events: mix this share of the samples with another one, labels too (EventMix).
+    #[arg(long, value_name = "SHARE", help_heading = DATA)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_mix: Option<f64>,
 }
 
 /// TOML, in which a run keeps its settings, has no larger integer.
