@@ -66,6 +66,16 @@ pub enum DataError {
         /// Where they were looked for.
         folder: PathBuf,
     },
+    /// A folder of one's own is no data set, or a file in it no sample.
+    #[error("cannot use {}: expected {expected}, found {found}", path.display())]
+    Folder {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is needed.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
     /// The operating system could not read a file or folder.
     #[error("cannot read {}: {source}", file.display())]
     Io {

@@ -30,8 +30,10 @@
 
 mod augment;
 mod cache;
+mod check;
 mod error;
 pub mod fetch;
+pub mod folder;
 mod idx;
 mod loader;
 mod locations;
@@ -46,11 +48,12 @@ mod stills;
 
 pub use augment::Augment;
 pub use cache::{Cache, CacheFile};
+pub use check::{Checked, check};
 pub use error::DataError;
 pub use loader::{Batch, Batches, Loader, Order};
 pub use locations::Locations;
-pub use registry::{Recipe, find, names, open};
+pub use registry::{Recipe, find, is_path, names, open};
 pub use set::{DataSet, Kind, Source};
 pub use sets::digits::digits_in_file_order;
 pub use split::{Split, validation_split};
-pub use synfire_events::{Downsampling, FrameSize, FrameSpec, FrameValues, Framing, Polarities};
+pub use synfire_events::{Downsampling, FrameSize, FrameSpec, FrameValues, Framing, Polarities, Sensor};

@@ -70,6 +70,9 @@ impl<R: Recordings> Framed<R> {
     }
 }
 
+/// Files, and which class each is of.
+pub(crate) type LabelledFiles = Vec<(PathBuf, u8)>;
+
 /// Files of one recording each.
 pub(crate) struct Files {
     sensor: Sensor,
@@ -82,7 +85,7 @@ impl Files {
     /// Recordings of a sensor that `read` understands, and their labels.
     pub(crate) fn new(
         sensor: Sensor,
-        files: Vec<(PathBuf, u8)>,
+        files: LabelledFiles,
         read: fn(&Path) -> Result<Recording, EventError>,
     ) -> Self {
         let (files, labels) = files.into_iter().unzip();
@@ -100,7 +103,16 @@ impl Recordings for Files {
     }
 
     fn recording(&self, i: usize) -> Result<Recording, DataError> {
-        Ok((self.read)(&self.files[i])?)
+        let file = &self.files[i];
+        let recording = (self.read)(file)?;
+        let (sensor, found) = (self.sensor, recording.sensor);
+        if found.width > sensor.width || found.height > sensor.height {
+            let (expected, found) = (format!("a recording of the {sensor} sensor"), found.to_string());
+            let source = EventError::Frames { expected, found };
+            return Err(DataError::Framing { file: file.clone(), source });
+        }
+        // A file may tell no sensor, but as much of it as it needs.
+        Ok(Recording { sensor, ..recording })
     }
 
     fn name(&self, i: usize) -> PathBuf {
@@ -108,44 +120,52 @@ impl Recordings for Files {
     }
 
     fn identity(&self) -> Result<String, DataError> {
-        let mut identity = String::new();
-        for (file, label) in self.files.iter().zip(&self.labels) {
-            let metadata = fs::metadata(file).map_err(|source| DataError::io(file, source))?;
-            let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-            let changed = changed.unwrap_or_default().as_nanos();
-            identity += &format!("{} {label} {} {changed}\n", file.display(), metadata.len());
-        }
-        Ok(identity)
+        let files = self.files.iter().zip(&self.labels);
+        files.map(|(file, label)| Ok(format!("{} {label}\n", identity_of(file)?))).collect()
     }
 }
 
-/// The files with an extension in `folder`'s subfolders, one subfolder a class, named by its label: by class, then by
-/// name. Other files, and subfolders whose name starts with a dot, are passed over.
+/// A text that is another one once a file is: its path, size and time of change.
+pub(crate) fn identity_of(file: &Path) -> Result<String, DataError> {
+    let metadata = fs::metadata(file).map_err(|source| DataError::io(file, source))?;
+    let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let changed = changed.unwrap_or_default().as_nanos();
+    Ok(format!("{} {} {changed}", file.display(), metadata.len()))
+}
+
+/// The files of each class in `folder`, whose subfolders have the classes' names: by class, then by name. Files that `wanted`
+/// does not name, and subfolders whose name starts with a dot, are passed over.
 pub(crate) fn files_by_class(
-    set: &'static str,
     folder: &Path,
-    classes: u8,
-    extension: &str,
-) -> Result<Vec<(PathBuf, u8)>, DataError> {
+    class_names: &[String],
+    wanted: fn(&Path) -> bool,
+) -> Result<LabelledFiles, DataError> {
     let mut files = Vec::new();
-    for class_folder in sorted_entries(folder)? {
-        let name = class_folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with('.') || !class_folder.is_dir() {
-            continue;
-        }
-        let Some(label) = (0..classes).find(|label| label.to_string() == name) else {
-            let expected = format!("folders named by a class from 0 to {}", classes - 1);
-            return Err(DataError::usage("list recordings", expected, class_folder.display()));
+    for (class_folder, name) in class_folders(folder)? {
+        let Some(label) = class_names.iter().position(|class| *class == name) else {
+            let expected = format!("folders named by a class: {}", class_names.join(", "));
+            return Err(DataError::usage("list samples", expected, class_folder.display()));
         };
-        let wanted = |file: &PathBuf| file.extension().is_some_and(|found| found == extension);
-        files.extend(sorted_entries(&class_folder)?.into_iter().filter(wanted).map(|file| (file, label)));
-    }
-    if files.is_empty() {
-        let expected = format!("recordings as CLASS/NAME.{extension}");
-        return Err(DataError::FilesMissing { set, expected, folder: folder.to_owned() });
+        let entries = sorted_entries(&class_folder)?;
+        let entries = entries.into_iter().filter(|file| file.is_file() && wanted(file));
+        files.extend(entries.map(|file| (file, label as u8)));
     }
     files.sort_by(|(a, x), (b, y)| (x, a).cmp(&(y, b)));
     Ok(files)
+}
+
+/// The subfolders of a folder and their names; those whose name starts with a dot are passed over.
+pub(crate) fn class_folders(folder: &Path) -> Result<Vec<(PathBuf, String)>, DataError> {
+    let named = |path: PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        (path.is_dir() && !name.starts_with('.')).then_some((path, name))
+    };
+    Ok(sorted_entries(folder)?.into_iter().filter_map(named).collect())
+}
+
+/// Whether a file's name ends in an extension, which is written in lower case.
+pub(crate) fn has_extension(file: &Path, extension: &str) -> bool {
+    file.extension().is_some_and(|found| found.to_string_lossy().to_lowercase() == extension)
 }
 
 /// What a folder holds, by name.

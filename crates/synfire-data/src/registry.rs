@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use crate::fetch::Remote;
 use crate::sets::{
-    cifar10, cifar100, digits, fashion_mnist, gestures, mnist, nmnist, nmnist_simulated, without_reader,
+    cifar10, cifar10_dvs, cifar10_dvs_simulated, cifar100, digits, fashion_mnist, gestures, mnist, nmnist,
+    nmnist_simulated,
 };
-use crate::{DataError, DataSet, Locations};
+use crate::{DataError, DataSet, Locations, folder};
 
 /// The data sets there are, in the order they are listed to the user.
 static RECIPES: &[Recipe] = &[
@@ -18,10 +19,10 @@ static RECIPES: &[Recipe] = &[
     cifar100::RECIPE,
     nmnist::RECIPE,
     nmnist_simulated::RECIPE,
+    cifar10_dvs::RECIPE,
+    cifar10_dvs::STRATIFIED,
+    cifar10_dvs_simulated::RECIPE,
 ];
-
-/// Sets that are fetched, but not read yet.
-static WITHOUT_READER: &[&Remote] = &[&without_reader::CIFAR10_DVS, &without_reader::DVS128_GESTURE];
 
 /// How to open a data set.
 pub struct Recipe {
@@ -65,10 +66,9 @@ pub fn find(name: &str) -> Result<&'static Recipe, DataError> {
         .ok_or_else(|| unknown(name, known().collect()))
 }
 
-/// What can be fetched, in the order it is listed to the user; also sets that this version does not read yet.
+/// What can be fetched, in the order it is listed to the user.
 pub fn remotes() -> impl Iterator<Item = &'static Remote> {
-    let of_recipes = RECIPES.iter().filter(|recipe| recipe.folder == Some(recipe.name));
-    of_recipes.filter_map(|recipe| recipe.remote).chain(WITHOUT_READER.iter().copied())
+    RECIPES.iter().filter(|recipe| recipe.folder == Some(recipe.name)).filter_map(|recipe| recipe.remote)
 }
 
 /// What the data set of this name is fetched from; for a set that is made of another one, the other one.
@@ -76,13 +76,9 @@ pub fn remotes() -> impl Iterator<Item = &'static Remote> {
 /// # Errors
 /// When there is no such set, or it is built in.
 pub fn find_remote(name: &str) -> Result<&'static Remote, DataError> {
-    let wanted = canonical(name);
-    let known = || remotes().map(|remote| remote.set).collect::<Vec<_>>();
-    if let Some(recipe) = RECIPES.iter().find(|recipe| canonical(recipe.name) == wanted) {
-        return recipe.remote.ok_or_else(|| DataError::BuiltIn { set: recipe.name, known: known() });
-    }
-    let fetched = WITHOUT_READER.iter().find(|remote| canonical(remote.set) == wanted);
-    fetched.copied().ok_or_else(|| unknown(name, known()))
+    let known = || remotes().map(|remote| remote.set).collect();
+    let recipe = find(name)?;
+    recipe.remote.ok_or_else(|| DataError::BuiltIn { set: recipe.name, known: known() })
 }
 
 fn unknown(name: &str, known: Vec<&'static str>) -> DataError {
@@ -90,12 +86,22 @@ fn unknown(name: &str, known: Vec<&'static str>) -> DataError {
     DataError::UnknownSet { name: name.to_owned(), suggestion, known }
 }
 
-/// Opens the data set of this name, as [`find`] finds it.
+/// Whether a name is the path of a folder of one's own, not the name of a set: it has a separator, or begins with a dot.
+#[must_use]
+pub fn is_path(name: &str) -> bool {
+    name.starts_with('.') || name.contains(std::path::is_separator)
+}
+
+/// Opens the data set of this name, as [`find`] finds it, or the folder of one's own at this path
+/// ([`is_path`]; see [`folder`](crate::folder)).
 ///
 /// # Errors
 /// When there is no such set, its folder is in none of the locations, or its files are missing or malformed. Event
 /// recordings are read when they are loaded, so that errors in them come later.
 pub fn open(name: &str, locations: &Locations) -> Result<DataSet, DataError> {
+    if is_path(name) {
+        return folder::open(name.as_ref());
+    }
     (find(name)?.open)(locations)
 }
 

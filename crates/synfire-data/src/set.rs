@@ -87,7 +87,7 @@ pub trait Source: Send + Sync {
 #[derive(Clone)]
 pub struct DataSet {
     /// Its name, as [`crate::open`] takes it.
-    pub name: &'static str,
+    pub name: String,
     /// What the samples are.
     pub kind: Kind,
     /// How many classes there are.
@@ -109,13 +109,13 @@ pub struct DataSet {
 impl DataSet {
     /// A set of two parts of the same kind and shape.
     pub(crate) fn new(
-        name: &'static str,
+        name: &str,
         class_names: Vec<String>,
         train: impl Source + 'static,
         test: impl Source + 'static,
     ) -> Self {
         Self {
-            name,
+            name: name.to_owned(),
             kind: train.kind(),
             classes: class_names.len(),
             class_names,

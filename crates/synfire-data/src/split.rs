@@ -1,6 +1,76 @@
 //! Holding back a part of the training samples for validation.
 
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::recordings::LabelledFiles;
+use crate::set::thousands;
 use crate::{DataError, random};
+
+/// The seed of splits that are the same for everyone.
+pub(crate) const PUBLISHED_SEED: u64 = 0;
+
+/// Labelled files of a set that came without a split, in two parts.
+pub(crate) struct Parts {
+    name: String,
+    pub(crate) train: LabelledFiles,
+    pub(crate) test: LabelledFiles,
+}
+
+impl Parts {
+    /// The first nine tenths of each class train, in the order of `files`, which are sorted by class.
+    pub(crate) fn first_nine_tenths(files: LabelledFiles) -> Result<Self, DataError> {
+        let (mut train, mut test) = (Vec::new(), Vec::new());
+        for class in files.chunk_by(|a, b| a.1 == b.1) {
+            let (first, last) = class.split_at(class.len() * 9 / 10);
+            train.extend_from_slice(first);
+            test.extend_from_slice(last);
+        }
+        Self::of("first-90", train, test)
+    }
+
+    /// One of `of` samples of each class tests, drawn by a seed.
+    pub(crate) fn stratified(files: LabelledFiles, of: usize, seed: u64) -> Result<Self, DataError> {
+        let labels: Vec<usize> = files.iter().map(|(_, label)| usize::from(*label)).collect();
+        let split = validation_split(&labels, labels.len() / of, seed)?;
+        let those = |samples: Vec<usize>| samples.into_iter().map(|i| files[i].clone()).collect();
+        Self::of(&format!("stratified, seed {seed}"), those(split.train), those(split.validation))
+    }
+
+    fn of(name: &str, train: LabelledFiles, test: LabelledFiles) -> Result<Self, DataError> {
+        match (train.is_empty(), test.is_empty()) {
+            (false, false) => Ok(Self { name: name.to_owned(), train, test }),
+            _ => {
+                let found = train.len() + test.len();
+                Err(DataError::usage("split samples", "enough of them for both parts", found))
+            }
+        }
+    }
+
+    /// What the user is told: the split's name, and a checksum of the list of files.
+    pub(crate) fn note(&self) -> String {
+        let Self { name, train, test } = self;
+        let (train_count, test_count) = (thousands(train.len() as u64), thousands(test.len() as u64));
+        let checksum = list_checksum(train, test);
+        format!("split {name}: {train_count} training and {test_count} test samples, checksum {checksum}")
+    }
+}
+
+/// The first 16 hexadecimal digits of the SHA-256 of a text with a line `PART CLASS/NAME` for each file, with the part `train` or
+/// `test`: anybody can compare them.
+fn list_checksum(train: &[(PathBuf, u8)], test: &[(PathBuf, u8)]) -> String {
+    let name = |path: Option<&Path>| {
+        path.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned()
+    };
+    let mut hash = Sha256::new();
+    for (part, files) in [("train", train), ("test", test)] {
+        for (file, _) in files {
+            hash.update(format!("{part} {}/{}\n", name(file.parent()), name(Some(file))));
+        }
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// Two disjoint lists of sample numbers, each rising, that together are all samples.
 #[derive(Clone, Debug, PartialEq, Eq)]

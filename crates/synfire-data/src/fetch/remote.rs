@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{FetchError, digest};
+use super::{FetchError, Reason, digest};
 
 /// Where the files of a data set come from, and what makes them a set.
 ///
@@ -85,6 +85,20 @@ impl Remote {
             }
         }
         Ok(true)
+    }
+
+    /// Compares the files that are in the set's own folder as they were published with what they should be: their names, and what is
+    /// wrong with them. Others, such as unpacked ones, are passed over.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn compare(&self, folder: &Path) -> Result<Vec<(&'static str, Option<Reason>)>, FetchError> {
+        let there = |file: &&RemoteFile| folder.join(file.name).is_file();
+        let compared = |file: &RemoteFile| {
+            let found = digest::of_file(&folder.join(file.name), file, &mut |_, _| ())?;
+            Ok((file.name, found.refused(file)))
+        };
+        self.files.iter().filter(there).map(compared).collect()
     }
 }
 

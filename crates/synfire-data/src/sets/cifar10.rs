@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::cifar::{Layout, Part};
 use crate::fetch::{Archive, Remote, RemoteFile, Then, Unpack};
 use crate::recordings::sorted_entries;
+use crate::stills::Stills;
 use crate::{DataError, DataSet, Locations, Recipe};
 
 pub(crate) const RECIPE: Recipe = Recipe {
@@ -47,7 +48,17 @@ const LAYOUT: Layout = Layout { set: RECIPE.name, format: "CIFAR-10", labels: 1,
 /// The folder the published archive unpacks to.
 const ARCHIVE_FOLDER: &str = "cifar-10-batches-bin";
 
+pub(super) fn class_names() -> Vec<String> {
+    CLASSES.map(str::to_owned).to_vec()
+}
+
 fn open(locations: &Locations) -> Result<DataSet, DataError> {
+    let (train, test, folder) = read_parts(locations)?;
+    Ok(DataSet::new(RECIPE.name, class_names(), train, test).note_partial(50_000, 10_000).in_folder(folder))
+}
+
+/// Training and test images, and the folder they are in.
+pub(super) fn read_parts(locations: &Locations) -> Result<(Stills, Stills, PathBuf), DataError> {
     let mut folder = locations.find(RECIPE.name, RECIPE.files)?;
     if folder.join(ARCHIVE_FOLDER).is_dir() {
         folder.push(ARCHIVE_FOLDER);
@@ -57,8 +68,7 @@ fn open(locations: &Locations) -> Result<DataSet, DataError> {
     let part = |expected, files| LAYOUT.read(Part { folder: &folder, expected, files });
     let train = part("data_batch_1.bin to data_batch_5.bin", train_files)?;
     let test = part("test_batch.bin", test_files(&folder)?)?;
-    let names = CLASSES.map(str::to_owned).to_vec();
-    Ok(DataSet::new(RECIPE.name, names, train, test).note_partial(50_000, 10_000).in_folder(folder))
+    Ok((train, test, folder))
 }
 
 /// `test_batch.bin`, or else the parts of it, such as `test_batch_first1000.bin`.

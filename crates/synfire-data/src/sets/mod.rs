@@ -3,10 +3,11 @@
 mod cifar;
 pub(crate) mod cifar10;
 pub(crate) mod cifar100;
+pub(crate) mod cifar10_dvs;
+pub(crate) mod cifar10_dvs_simulated;
 pub(crate) mod digits;
 pub(crate) mod fashion_mnist;
 pub(crate) mod gestures;
 pub(crate) mod mnist;
 pub(crate) mod nmnist;
 pub(crate) mod nmnist_simulated;
-pub(crate) mod without_reader;

@@ -6,7 +6,7 @@ use std::path::Path;
 use synfire_events::formats::nmnist;
 
 use crate::fetch::{Archive, Remote, RemoteFile, Then, Unpack};
-use crate::recordings::{Files, Framed, files_by_class};
+use crate::recordings::{Files, Framed, files_by_class, has_extension};
 use crate::set::digit_names;
 use crate::{DataError, DataSet, Locations, Recipe};
 
@@ -64,7 +64,10 @@ fn part(folder: &Path, name: &str) -> Result<Framed<Files>, DataError> {
     if !folder.is_dir() {
         return Err(DataError::FilesMissing { set: RECIPE.name, expected: RECIPE.files.into(), folder });
     }
-    let files = files_by_class(RECIPE.name, &folder, 10, "bin")?;
+    let files = files_by_class(&folder, &digit_names(), |file| has_extension(file, "bin"))?;
+    if files.is_empty() {
+        return Err(DataError::FilesMissing { set: RECIPE.name, expected: RECIPE.files.into(), folder });
+    }
     // Their content is read when it is needed; a copy cut short is told before hours of training.
     files.iter().try_for_each(|(file, _)| nmnist::check_size(file))?;
     Ok(Framed(Files::new(nmnist::SENSOR, files, nmnist::read)))

@@ -156,7 +156,7 @@ impl Header {
             return Ok(split);
         }
         let place = data.folder.as_ref().map_or("built in".into(), |folder| folder.display().to_string());
-        let name = data.name;
+        let name = &data.name;
         let problem =
             format!("it was trained on other data: {} of {name} then, {found} now ({place})", self.data);
         Err(FileError::content(path, problem).into())

@@ -339,7 +339,7 @@ impl TrainConfig {
                 Ok(())
             } else {
                 let events = data.kind == Kind::Events;
-                Err(ConfigError::WrongKind { key, found: found.to_string(), events, set: data.name })
+                Err(ConfigError::WrongKind { key, found: found.to_string(), events, set: data.name.clone() })
             }
         };
         only_for(Kind::Still, self.ann_epochs == 0, "ann-epochs", &self.ann_epochs)?;

@@ -47,7 +47,7 @@ pub enum ConfigError {
         /// The data set holds event recordings.
         events: bool,
         /// The data set.
-        set: &'static str,
+        set: String,
     },
     /// The machine's memory is too small for the run.
     #[error(

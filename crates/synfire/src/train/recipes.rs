@@ -8,7 +8,7 @@ use crate::loss::Loss;
 use crate::net::Norm;
 use crate::ops::{Lif, Method, Precision};
 use crate::optim::{OptimizerKind, Schedule};
-use synfire_data::{Downsampling, FrameSize, FrameValues, Framing, Polarities};
+use synfire_data::{Downsampling, FrameSize, FrameValues, Framing, Polarities, Sensor};
 
 /// Recipes and what they are.
 pub const RECIPES: &[(&str, &str)] = &[
@@ -21,6 +21,9 @@ pub const RECIPES: &[(&str, &str)] = &[
         "voting neurons (VOTEn) with mean square error, the released network, T and epochs of the paper",
     ),
 ];
+
+/// What the paper makes of a sensor of 128x128 pixels.
+const HALF_OF_128: FrameSize = FrameSize::Pixels(Sensor { width: 64, height: 64 });
 
 /// The settings of `recipe` for `dataset`; a set without its own gets those of its nearest kin.
 ///
@@ -96,6 +99,22 @@ fn paper_for(dataset: &str) -> TrainConfig {
         },
         "nmnist" | "nmnist-simulated" => TrainConfig { net: "nmnist".into(), ..common },
         "gestures" => TrainConfig { net: "dvs".into(), batch_size: 16, ..common },
+        "dvs128-gesture" => TrainConfig {
+            net: "dvs".into(),
+            frame_size: HALF_OF_128,
+            batch_size: 16,
+            shift: 16,
+            rotate: 5.0,
+            ..common
+        },
+        "cifar10-dvs" | "cifar10-dvs-stratified" | "cifar10-dvs-simulated" => TrainConfig {
+            net: "dvs".into(),
+            frame_size: HALF_OF_128,
+            shift: 16,
+            flip: true,
+            rotate: 15.0,
+            ..common
+        },
         _ => common,
     }
 }
@@ -134,6 +153,16 @@ fn default_for(dataset: &str) -> TrainConfig {
             batch_size: 16,
             ..common
         },
+        "dvs128-gesture" | "cifar10-dvs" | "cifar10-dvs-stratified" | "cifar10-dvs-simulated" => {
+            TrainConfig {
+                net: "32C3-MP2-64C3-MP2-128C3-MP2-128C3-AP2-LI10".into(),
+                time_steps: 8,
+                epochs: 30,
+                batch_size: 16,
+                shift: 4,
+                ..common
+            }
+        }
         "nmnist" | "nmnist-simulated" => TrainConfig {
             net: "32C3-MP2-64C3-MP2-128C3-AP2-LI10".into(),
             time_steps: 8,

@@ -4,7 +4,6 @@ use super::Error;
 use crate::console::Console;
 use clap::Args;
 use std::path::PathBuf;
-use synfire_data::fetch::remotes;
 use synfire_data::{Locations, names};
 use synfire_events::Format;
 
@@ -38,11 +37,8 @@ impl List {
                 "folder": found, "files": recipe.files,
             }));
         }
-        let read = |set| names().iter().any(|recipe| recipe.folder == Some(set));
-        let only_fetched: Vec<_> = remotes().map(|remote| remote.set).filter(|set| !read(set)).collect();
-        if !only_fetched.is_empty() {
-            console.say(format!("Fetched, but not read yet: {}", only_fetched.join(", ")));
-        }
+        console.say("  FOLDER            a folder of your own, given by its path: FOLDER/CLASS/… or FOLDER/train/CLASS/… and \
+                     FOLDER/test/CLASS/…,\n                    of images or recordings");
         console.say("\nFormats of recordings:");
         for format in Format::all() {
             console.say(format!("  {:<17} {} (.{})", format.name(), format.title(), format.extension()));

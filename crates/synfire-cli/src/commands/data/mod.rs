@@ -1,6 +1,7 @@
 //! `synfire data`.
 
 mod cache;
+mod check;
 mod convert;
 mod edits;
 mod fetch;
@@ -29,6 +30,7 @@ enum DataCommand {
     List(list::List),
     Fetch(fetch::Fetch),
     Info(info::Info),
+    Check(check::Check),
     Show(show::Show),
     Convert(convert::Convert),
     Simulate(simulate::Simulate),
@@ -41,6 +43,7 @@ impl Data {
             DataCommand::List(list) => list.run(console),
             DataCommand::Fetch(fetch) => fetch.run(console),
             DataCommand::Info(info) => info.run(console),
+            DataCommand::Check(check) => check.run(console),
             DataCommand::Show(show) => show.run(console),
             DataCommand::Convert(convert) => convert.run(console),
             DataCommand::Simulate(simulate) => simulate.run(console),

@@ -1,13 +1,62 @@
-//! Sets that can be fetched, while nothing here reads them yet.
+//! CIFAR10-DVS: CIFAR-10's images, moved in front of an event camera in closed loops (Li et al., *CIFAR10-DVS: an event-stream
+//! dataset for object classification*, Frontiers in Neuroscience 11:309, 2017).
+//!
+//! It was published without a split into training and test samples, and results on different splits are no results on the same
+//! task. Here a split has a name, and the checksum of its list of files is told:
+//!
+//! - `cifar10-dvs`: of each class the first nine tenths train, the others test, in the order of the files' names as bytes (so
+//!   that `…_10.aedat` comes before `…_2.aedat`): the split of the method's authors.
+//! - `cifar10-dvs-stratified`: a tenth of each class tests, drawn once and for all.
 
+use synfire_events::Sensor;
+
+use super::cifar10::class_names;
 use crate::fetch::{Archive, Remote, RemoteFile, Then, Unpack};
+use crate::recordings::{Files, Framed, LabelledFiles, files_by_class, has_extension};
+use crate::split::{PUBLISHED_SEED, Parts};
+use crate::{DataError, DataSet, Locations, Recipe};
 
-/// CIFAR10-DVS: CIFAR-10's images, moved in front of an event camera (Li et al., *CIFAR10-DVS: an event-stream dataset for
-/// object classification*, Frontiers in Neuroscience 11:309, 2017). Its ten archives hold a class each, CLASS/*.aedat.
-///
+pub(crate) const RECIPE: Recipe = Recipe {
+    name: "cifar10-dvs",
+    description: "10,000 event recordings of CIFAR-10's images, 128x128; the first 900 of each class train, 100 test",
+    files: "CLASS/*.aedat",
+    folder: Some("cifar10-dvs"),
+    remote: Some(&REMOTE),
+    open: |locations| open(locations, RECIPE.name, Parts::first_nine_tenths),
+};
+
+pub(crate) const STRATIFIED: Recipe = Recipe {
+    name: "cifar10-dvs-stratified",
+    description: "the recordings of cifar10-dvs, split at random: 900 of each class train, 100 test",
+    open: |locations| open(locations, STRATIFIED.name, |files| Parts::stratified(files, 10, PUBLISHED_SEED)),
+    ..RECIPE
+};
+
+/// That of a DVS128, of which the images fill the middle.
+const SENSOR: Sensor = Sensor { width: 128, height: 128 };
+
+fn open(
+    locations: &Locations,
+    name: &'static str,
+    split: fn(LabelledFiles) -> Result<Parts, DataError>,
+) -> Result<DataSet, DataError> {
+    let folder = locations.find(RECIPE.name, RECIPE.files)?;
+    let files = files_by_class(&folder, &class_names(), |file| has_extension(file, "aedat"))?;
+    if files.is_empty() {
+        return Err(DataError::FilesMissing { set: name, expected: RECIPE.files.into(), folder });
+    }
+    let parts = split(files)?;
+    let checksum = parts.note();
+    let part = |files| Framed(Files::new(SENSOR, files, synfire_events::read));
+    let mut set =
+        DataSet::new(name, class_names(), part(parts.train), part(parts.test)).note_partial(9_000, 1_000);
+    set.notes.push(checksum);
+    Ok(set.in_folder(folder))
+}
+
 /// Sizes and SHA-256 as in events-tfds, MD5 as in SpikingJelly. The first mirror serves programs where the second one
 /// may ask for a browser.
-pub(crate) static CIFAR10_DVS: Remote = Remote {
+static REMOTE: Remote = Remote {
     set: "cifar10-dvs",
     files: &[
         RemoteFile {
@@ -127,27 +176,3 @@ pub(crate) static CIFAR10_DVS: Remote = Remote {
 const fn recordings(folder: &'static str) -> Then {
     Then::Unpack(Unpack { format: Archive::Zip, folder, ending: ".aedat", count: 1_000, most_bytes: 8 << 30 })
 }
-
-/// DVS128 Gesture: eleven gestures in front of an event camera (Amir et al., *A low power, fully event-based gesture
-/// recognition system*, CVPR 2017). Its archive holds DvsGesture/*.aedat and a table of labels for each.
-///
-/// MD5 as in SpikingJelly; of the size its authors say 3 GB, and nobody more.
-pub(crate) static DVS128_GESTURE: Remote = Remote {
-    set: "dvs128-gesture",
-    files: &[RemoteFile {
-        name: "DvsGesture.tar.gz",
-        size: None,
-        md5: Some("8a5c71fb11e24e5ca5b11866ca6c00a1"),
-        sha256: None,
-        mirrors: &[],
-        then: Then::Unpack(Unpack {
-            format: Archive::TarGz,
-            folder: "DvsGesture",
-            ending: ".aedat",
-            // How many recordings there are is stated differently.
-            count: 1,
-            most_bytes: 32 << 30,
-        }),
-    }],
-    by_hand: Some("https://ibm.ent.box.com/s/3hiq58ww1pbbjrinh367ykfdf60xsfm8/folder/50167556794"),
-};

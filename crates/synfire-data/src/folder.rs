@@ -1,0 +1,220 @@
+//! A data set of one's own: a folder with a subfolder for each class, of images or of recordings.
+//!
+//! ```text
+//! my-set/train/CLASS/FILE…        my-set/CLASS/FILE…
+//! my-set/test/CLASS/FILE…         (a fifth of each class, drawn once and for all, is the test part)
+//! ```
+//!
+//! The subfolders' names are the classes', by number where all are numbers. Images are of any format that
+//! [`image`] reads (PNG, JPEG, PNM, BMP, GIF), all of one size; they are grey if all of them are, else in colour. Recordings are of
+//! any [`Format`]. What kind a file is, is seen from its content; files whose names begin with a dot are passed over.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use image::{ColorType, ImageDecoder, ImageReader};
+use rayon::prelude::*;
+use synfire_events::formats::HEAD;
+use synfire_events::{Format, Reader, Sensor};
+
+use crate::recordings::{Files, Framed, LabelledFiles, class_folders, files_by_class};
+use crate::split::{PUBLISHED_SEED, Parts};
+use crate::{DataError, DataSet, FrameSpec, Kind, Source};
+
+/// Without a test part, one of so many samples of each class is in it.
+const TEST_OF: usize = 5;
+
+/// Opens the set in this folder.
+///
+/// # Errors
+/// When there are no classes or no files, more than 256 classes, a file is neither an image nor a recording, both are there, or
+/// images have different sizes.
+pub fn open(folder: &Path) -> Result<DataSet, DataError> {
+    if !folder.is_dir() {
+        return Err(DataError::NoFolder { folder: folder.to_owned() });
+    }
+    let (train, test) = (folder.join("train"), folder.join("test"));
+    let in_parts = train.is_dir() && test.is_dir();
+    let class_names = if in_parts { class_names(&[&train, &test])? } else { class_names(&[folder])? };
+    let list = |folder: &Path| files_by_class(folder, &class_names, is_visible);
+    let no_files = || unlike(folder, "files in CLASS/, or in train/CLASS/ and test/CLASS/", "none");
+    let (parts, note) = if in_parts {
+        ([list(&train)?, list(&test)?], None)
+    } else {
+        let files = list(folder)?;
+        if files.is_empty() {
+            return Err(no_files());
+        }
+        let parts = Parts::stratified(files, TEST_OF, PUBLISHED_SEED)?;
+        let note = parts.note();
+        ([parts.train, parts.test], Some(note))
+    };
+    let [train, test] = &parts;
+    if train.is_empty() || test.is_empty() {
+        return Err(no_files());
+    }
+    let first = &train[0].0;
+    let name = &*folder.to_string_lossy();
+    let set = match kind_of(first)? {
+        Kind::Still => {
+            let shape = common_shape(train.iter().chain(test).map(|(file, _)| file.as_path()).collect())?;
+            let [train, test] = parts.map(|files| Pictures { shape, files });
+            DataSet::new(name, class_names, train, test)
+        }
+        Kind::Events => {
+            let sensor = common_sensor(train.iter().chain(test).map(|(file, _)| file.as_path()).collect())?;
+            let [train, test] = parts.map(|files| Framed(Files::new(sensor, files, synfire_events::read)));
+            DataSet::new(name, class_names, train, test)
+        }
+    };
+    let mut set = set.in_folder(folder.to_owned());
+    set.notes.extend(note);
+    Ok(set)
+}
+
+/// The names of all classes that any of these folders has.
+fn class_names(folders: &[&Path]) -> Result<Vec<String>, DataError> {
+    let mut names = BTreeSet::new();
+    for folder in folders {
+        names.extend(class_folders(folder)?.into_iter().map(|(_, name)| name));
+    }
+    let mut names: Vec<String> = names.into_iter().collect();
+    if names.iter().all(|name| name.parse::<u32>().is_ok()) {
+        names.sort_by_key(|name| name.parse::<u32>().unwrap_or(0));
+    }
+    match names.len() {
+        2..=256 => Ok(names),
+        found => {
+            let expected = "from 2 to 256 subfolders, one for each class".to_owned();
+            Err(DataError::Folder { path: folders[0].to_owned(), expected, found: found.to_string() })
+        }
+    }
+}
+
+fn is_visible(file: &Path) -> bool {
+    !file.file_name().unwrap_or_default().to_string_lossy().starts_with('.')
+}
+
+fn kind_of(file: &Path) -> Result<Kind, DataError> {
+    let io = |source| DataError::io(file, source);
+    let opened = File::open(file).map_err(io)?;
+    let len = opened.metadata().map_err(io)?.len();
+    let mut head = Vec::new();
+    opened.take(HEAD as u64).read_to_end(&mut head).map_err(io)?;
+    if image::guess_format(&head).is_ok() {
+        return Ok(Kind::Still);
+    }
+    if Format::detect(&head, len).is_some() {
+        return Ok(Kind::Events);
+    }
+    Err(unlike(file, "an image (PNG, JPEG, PNM, BMP, GIF) or a recording", "neither"))
+}
+
+fn unlike(file: &Path, expected: impl Into<String>, found: impl Into<String>) -> DataError {
+    DataError::Folder { path: file.to_owned(), expected: expected.into(), found: found.into() }
+}
+
+/// Asks all files on all threads; of several errors that of the first file.
+fn of_all<T: Send>(
+    files: &[&Path],
+    ask: impl Fn(&Path) -> Result<T, DataError> + Sync,
+) -> Result<Vec<T>, DataError> {
+    let answers: Vec<Result<T, DataError>> = files.par_iter().map(|file| ask(file)).collect();
+    answers.into_iter().collect()
+}
+
+/// The sensor that has room for all recordings.
+fn common_sensor(files: Vec<&Path>) -> Result<Sensor, DataError> {
+    let sensors = of_all(&files, |file| match kind_of(file)? {
+        Kind::Events => Ok(Reader::open(file)?.into_sensor()?),
+        Kind::Still => Err(unlike(file, "a recording, as the first file is", "an image")),
+    })?;
+    let side = |of: fn(&Sensor) -> u16| sensors.iter().map(of).max().unwrap_or(0);
+    Ok(Sensor { width: side(|sensor| sensor.width), height: side(|sensor| sensor.height) })
+}
+
+/// The shape `[C, H, W]` of all images.
+fn common_shape(files: Vec<&Path>) -> Result<[usize; 3], DataError> {
+    let seen = of_all(&files, |file| match kind_of(file)? {
+        Kind::Still => {
+            let decoder = reader(file)?.into_decoder().map_err(|error| damaged(file, &error))?;
+            let grey = matches!(
+                decoder.color_type(),
+                ColorType::L8 | ColorType::La8 | ColorType::L16 | ColorType::La16
+            );
+            Ok((decoder.dimensions(), grey))
+        }
+        Kind::Events => Err(unlike(file, "an image, as the first file is", "a recording")),
+    })?;
+    let (width, height) = seen[0].0;
+    if let Some(i) = seen.iter().position(|(size, _)| *size != (width, height)) {
+        let (other_width, other_height) = seen[i].0;
+        let expected = format!("{width}x{height} pixels, as in {}", files[0].display());
+        return Err(unlike(files[i], expected, format!("{other_width}x{other_height}")));
+    }
+    let channels = if seen.iter().all(|(_, grey)| *grey) { 1 } else { 3 };
+    Ok([channels, height as usize, width as usize])
+}
+
+fn reader(file: &Path) -> Result<ImageReader<std::io::BufReader<File>>, DataError> {
+    let io = |source| DataError::io(file, source);
+    ImageReader::open(file).map_err(io)?.with_guessed_format().map_err(io)
+}
+
+fn damaged(file: &Path, error: &image::ImageError) -> DataError {
+    unlike(file, "an intact image", error.to_string())
+}
+
+/// Image files of one size.
+struct Pictures {
+    shape: [usize; 3],
+    files: LabelledFiles,
+}
+
+impl Source for Pictures {
+    fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Still
+    }
+
+    fn shape(&self, _: &FrameSpec) -> [usize; 3] {
+        self.shape
+    }
+
+    fn label(&self, i: usize) -> usize {
+        self.files[i].1.into()
+    }
+
+    fn load(&self, i: usize, frames: &FrameSpec, out: &mut [f32]) -> Result<(), DataError> {
+        let Some((file, _)) = self.files.get(i) else {
+            return Err(DataError::usage("load an image", format!("a sample below {}", self.len()), i));
+        };
+        let [channels, height, width] = self.shape;
+        if out.len() != self.sample_len(frames) {
+            let expected = format!("room for {} values", self.sample_len(frames));
+            return Err(DataError::usage("load an image", expected, out.len()));
+        }
+        let image = reader(file)?.decode().map_err(|error| damaged(file, &error))?;
+        if (image.width() as usize, image.height() as usize) != (width, height) {
+            let found = format!("{}x{}", image.width(), image.height());
+            return Err(unlike(file, format!("{width}x{height} pixels, as it had"), found));
+        }
+        if channels == 1 {
+            out.copy_from_slice(&image.to_luma32f());
+            return Ok(());
+        }
+        let pixels = image.to_rgb32f();
+        for (channel, plane) in out.chunks_exact_mut(width * height).enumerate() {
+            plane
+                .iter_mut()
+                .zip(pixels.chunks_exact(channels))
+                .for_each(|(value, pixel)| *value = pixel[channel]);
+        }
+        Ok(())
+    }
+}
