@@ -42,6 +42,18 @@ pub enum EventError {
         /// What was there.
         found: String,
     },
+    /// A table of labels breaks its rules.
+    #[error("cannot read the labels of {}: in line {line} expected {expected}, found {found}", Name(file))]
+    Labels {
+        /// The table's file, unless its text came from memory.
+        file: Option<PathBuf>,
+        /// The line, where the first one is 1.
+        line: usize,
+        /// What the table must have there.
+        expected: String,
+        /// What was there.
+        found: String,
+    },
     /// The recording holds no event, so that there is nothing to train on.
     #[error("cannot use {}: expected at least one event, found none in its {bytes} bytes", Name(file))]
     NoEvents {
@@ -105,9 +117,10 @@ impl EventError {
     #[must_use]
     pub fn in_file(mut self, path: &Path) -> Self {
         match &mut self {
-            Self::Malformed { file, .. } | Self::NoEvents { file, .. } | Self::UnknownContent { file } => {
-                *file = Some(path.to_owned());
-            }
+            Self::Malformed { file, .. }
+            | Self::NoEvents { file, .. }
+            | Self::Labels { file, .. }
+            | Self::UnknownContent { file } => *file = Some(path.to_owned()),
             Self::Io { file, .. } => path.clone_into(file),
             _ => {}
         }

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::str::FromStr;
 
 use crate::formats::{
-    Decoder, EncodeError, Encoder, Fault, Output, aedat4, csv, dat, evt2, evt3, nmnist, npy, npz,
+    Decoder, EncodeError, Encoder, Fault, Output, aedat2, aedat4, aedat31, csv, dat, evt2, evt3, nmnist, npy,
+    npz,
 };
 use crate::{EventError, Sensor};
 
@@ -18,6 +19,10 @@ pub enum Format {
     Evt3,
     /// [`dat`].
     Dat,
+    /// [`aedat2`].
+    Aedat2,
+    /// [`aedat31`].
+    Aedat31,
     /// [`aedat4`].
     Aedat4,
     /// [`npy`].
@@ -73,6 +78,24 @@ static FORMATS: &[Entry] = &[
         matches: dat::matches,
         begin: dat::begin,
         encoder: dat::encoder,
+    },
+    Entry {
+        format: Format::Aedat2,
+        name: "aedat2",
+        title: "an AEDAT 2.0 recording",
+        extension: "aedat",
+        matches: aedat2::matches,
+        begin: aedat2::begin,
+        encoder: aedat2::encoder,
+    },
+    Entry {
+        format: Format::Aedat31,
+        name: "aedat3.1",
+        title: "an AEDAT 3.1 recording",
+        extension: "aedat",
+        matches: aedat31::matches,
+        begin: aedat31::begin,
+        encoder: aedat31::encoder,
     },
     Entry {
         format: Format::Aedat4,

@@ -25,6 +25,7 @@ mod error;
 mod format;
 pub mod formats;
 pub mod frames;
+pub mod labels;
 mod new_file;
 pub mod picture;
 mod reader;

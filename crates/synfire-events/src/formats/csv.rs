@@ -213,7 +213,7 @@ fn columns_at(places: [usize; 4], n: usize) -> Vec<Option<usize>> {
 }
 
 /// The sensor that a comment tells.
-fn stated_sensor(comment: &[u8]) -> Option<Sensor> {
+pub(super) fn stated_sensor(comment: &[u8]) -> Option<Sensor> {
     let comment = str::from_utf8(comment).ok()?;
     let (width, height) = match comment.strip_prefix("%geometry:") {
         Some(sizes) => sizes.split_once(',')?,

@@ -18,7 +18,7 @@
 //! sensor, each as large as the car in it, and moved to the first pixel, so that the camera's sensor would say nothing.
 
 use super::prophesee::{self, Header};
-use super::{Decoded, Decoder, EncodeError, Encoder, Fault, Output, no_rest};
+use super::{Decoded, Decoder, EncodeError, Encoder, Fault, Output, ask_for_step, no_rest};
 use crate::{Event, Sensor};
 
 /// Bytes of an event.
@@ -121,17 +121,7 @@ impl Encoder for ToRecords {
     fn encode(&mut self, events: &[Event], output: &mut dyn Output) -> Result<(), EncodeError> {
         let mut bytes = Vec::with_capacity(events.len() * RECORD);
         for (i, event) in events.iter().enumerate() {
-            let fits = match self.last {
-                None => u32::try_from(event.t).is_ok(),
-                Some(last) => event.t.checked_sub(last).is_some_and(|step| i32::try_from(step).is_ok()),
-            };
-            if !fits {
-                let expected = match self.last {
-                    None => "a time from 0 to 4294967295 µs".to_owned(),
-                    Some(last) => format!("a time less than 2^31 µs from {last} µs"),
-                };
-                return Err(EncodeError::unfit(i, expected, format!("{} µs", event.t)));
-            }
+            ask_for_step(i, self.last, event.t, 0..=u32::MAX.into())?;
             self.last = Some(event.t);
             let pixel = u32::from(event.on) << 28 | u32::from(event.y) << PIXEL_BITS | u32::from(event.x);
             bytes.extend((event.t as u32).to_le_bytes());

@@ -7,6 +7,9 @@
 //! tests with exact bytes and one for each malformed input (see `tests/nmnist.rs`). `tests/formats.rs` and the bench run over
 //! all that are in the table.
 
+mod aedat;
+pub mod aedat2;
+pub mod aedat31;
 pub mod aedat4;
 pub mod csv;
 pub mod dat;
@@ -19,6 +22,7 @@ mod prophesee;
 mod table;
 
 use std::io::{self, Seek, Write};
+use std::ops::RangeInclusive;
 
 use crate::{Event, EventError, Sensor};
 
@@ -141,6 +145,27 @@ pub(crate) fn no_rest(rest: &[u8], record: &str) -> Result<(), Fault> {
         0 => Ok(()),
         n => Err(Fault::new(0, format!("the end of the file or {record}"), format!("{n} more bytes"))),
     }
+}
+
+/// Asks for a time that 32 bits tell: the first one of `first`, the others by the step from the `last` one.
+pub(crate) fn ask_for_step(
+    index: usize,
+    last: Option<i64>,
+    t: i64,
+    first: RangeInclusive<i64>,
+) -> Result<(), EncodeError> {
+    let fits = match last {
+        None => first.contains(&t),
+        Some(last) => t.checked_sub(last).is_some_and(|step| i32::try_from(step).is_ok()),
+    };
+    if fits {
+        return Ok(());
+    }
+    let expected = match last {
+        None => format!("a time from {} to {} µs", first.start(), first.end()),
+        Some(last) => format!("a time less than 2^31 µs from {last} µs"),
+    };
+    Err(EncodeError::unfit(index, expected, format!("{t} µs")))
 }
 
 /// Decodes all of `bytes`, which is a whole file in memory.
