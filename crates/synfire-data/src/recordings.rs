@@ -147,7 +147,7 @@ pub(crate) fn files_by_class(
             return Err(DataError::usage("list samples", expected, class_folder.display()));
         };
         let entries = sorted_entries(&class_folder)?;
-        let entries = entries.into_iter().filter(|file| file.is_file() && wanted(file));
+        let entries = entries.into_iter().filter(|file| wanted(file));
         files.extend(entries.map(|file| (file, label as u8)));
     }
     files.sort_by(|(a, x), (b, y)| (x, a).cmp(&(y, b)));

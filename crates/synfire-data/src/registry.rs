@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::fetch::Remote;
 use crate::sets::{
-    cifar10, cifar10_dvs, cifar10_dvs_simulated, cifar100, digits, fashion_mnist, gestures, mnist, nmnist,
-    nmnist_simulated,
+    cifar10, cifar10_dvs, cifar10_dvs_simulated, cifar100, digits, dvs128_gesture, fashion_mnist, gestures,
+    mnist, nmnist, nmnist_simulated,
 };
 use crate::{DataError, DataSet, Locations, folder};
 
@@ -19,6 +19,7 @@ static RECIPES: &[Recipe] = &[
     cifar100::RECIPE,
     nmnist::RECIPE,
     nmnist_simulated::RECIPE,
+    dvs128_gesture::RECIPE,
     cifar10_dvs::RECIPE,
     cifar10_dvs::STRATIFIED,
     cifar10_dvs_simulated::RECIPE,

@@ -42,7 +42,10 @@ fn images_in_two_parts() {
     }
     fs::write(root.join("train/cat/.hidden"), "no image").unwrap();
     let set = opened(root).unwrap();
-    assert_eq!((set.kind, set.shape(&FrameSpec::default()), &set.class_names[..]), (Kind::Still, [1, 5, 6], &["cat".to_owned(), "dog".to_owned()][..]));
+    assert_eq!(
+        (set.kind, set.shape(&FrameSpec::default()), &set.class_names[..]),
+        (Kind::Still, [1, 5, 6], &["cat".to_owned(), "dog".to_owned()][..])
+    );
     assert_eq!((set.train.labels(), set.test.labels()), (vec![0, 1], vec![1]));
     assert!(set.notes.is_empty() && set.folder.as_deref() == Some(root));
     assert_eq!(load(&*set.train, 1)[..7], [60, 61, 62, 63, 64, 65, 66].map(|value| value as f32 / 255.0));
@@ -69,7 +72,10 @@ fn recordings_without_parts_are_split_once_and_for_all() {
     assert_eq!(set.class_names, ["9", "10"], "numbers by size");
     assert_eq!((set.train.len(), set.test.len()), (16, 4));
     assert_eq!(set.test.labels(), [0, 0, 1, 1]);
-    assert_eq!(set.notes, ["split stratified, seed 0: 16 training and 4 test samples, checksum e382b81f56c832c2"]);
+    assert_eq!(
+        set.notes,
+        ["split stratified, seed 0: 16 training and 4 test samples, checksum e382b81f56c832c2"]
+    );
     assert_eq!(set.notes, opened(folder.path()).unwrap().notes);
     assert!(load(&*set.train, 0).iter().sum::<f32>() >= 20.0);
 
@@ -86,7 +92,9 @@ fn what_is_no_set_is_told() {
         let error = opened(folder.path()).map(|_| "opened").unwrap_err();
         assert!(parts.iter().all(|part| error.contains(part)), "{error}");
     };
-    assert!(opened(&folder.path().join("absent")).map(|_| ()).unwrap_err().contains("there is no such folder"));
+    assert!(
+        opened(&folder.path().join("absent")).map(|_| ()).unwrap_err().contains("there is no such folder")
+    );
     told(&["expected from 2 to 256 subfolders, one for each class, found 0"]);
     fs::create_dir_all(folder.path().join("a")).unwrap();
     fs::create_dir_all(folder.path().join("b")).unwrap();
@@ -102,7 +110,10 @@ fn what_is_no_set_is_told() {
         told(&[&["b/odd: expected "], parts].concat());
     };
     with(b"words", &["an image (PNG, JPEG, PNM, BMP, GIF) or a recording, found neither"]);
-    with(&to_bytes(Format::Evt2, &recording(5)).unwrap(), &["an image, as the first file is, found a recording"]);
+    with(
+        &to_bytes(Format::Evt2, &recording(5)).unwrap(),
+        &["an image, as the first file is, found a recording"],
+    );
     let png = fs::read(folder.path().join("a/0.png")).unwrap();
     with(&png[..20], &["an intact image"]);
     fs::remove_file(&odd).unwrap();
@@ -129,12 +140,54 @@ fn an_image_that_is_damaged_later_is_found_by_a_check() {
 }
 
 #[test]
+fn gestures_are_cut_out_of_their_recordings() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("dvs128-gesture/DvsGesture");
+    for name in ["user01_led", "user02_led"] {
+        // 100 µs an event: gestures of 100 and 50 events, of which 20 are of both.
+        write_recording(&root.join(format!("{name}.aedat")), Format::Aedat31, 1000);
+        let table = "class,startTime_usec,endTime_usec\n11,10000,20000\n1,18000,23000\n";
+        fs::write(root.join(format!("{name}_labels.csv")), table).unwrap();
+    }
+    fs::write(root.join("trials_to_train.txt"), "user01_led.aedat\nuser09_lab.aedat\n\n").unwrap();
+    fs::write(root.join("trials_to_test.txt"), "user02_led.aedat\r\n").unwrap();
+    let locations = Locations::from_folders(vec![folder.path().to_owned()]);
+    let set = open("dvs128-gesture", &locations).unwrap();
+    assert_eq!((set.classes, set.shape(&FrameSpec::default())), (11, [2, 128, 128]));
+    assert_eq!((set.train.labels(), set.test.labels()), (vec![10, 0], vec![10, 0]));
+    assert_eq!(set.class_names[10], "other gestures");
+    assert_eq!(set.notes, ["partial: 2 of 1,176 training samples", "partial: 2 of 288 test samples"]);
+    let part = |i| set.train.recording(i).unwrap().unwrap().events;
+    assert_eq!(part(0), recording(1000).events[100..200]);
+    assert_eq!(part(1), recording(1000).events[180..230]);
+    let identity = || open("dvs128-gesture", &locations).unwrap().train.identity().unwrap();
+    let before = identity();
+    fs::write(root.join("user01_led_labels.csv"), "class,startTime_usec,endTime_usec\n2,1,2\n").unwrap();
+    assert_ne!(identity(), before);
+
+    let told = |part: &str| {
+        let error = open("dvs128-gesture", &locations).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    };
+    fs::write(root.join("user01_led_labels.csv"), "class,startTime_usec,endTime_usec\n12,1,2\n").unwrap();
+    told("user01_led_labels.csv");
+    fs::write(root.join("trials_to_train.txt"), "user09_lab.aedat\n").unwrap();
+    told("expected recordings that trials_to_train.txt names, found none");
+    fs::remove_file(root.join("trials_to_train.txt")).unwrap();
+    told("expected trials_to_train.txt, found none");
+}
+
+#[test]
 fn the_splits_of_cifar10_dvs_have_names() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("cifar10-dvs");
     for class in ["airplane", "truck"] {
         for i in 0..20 {
-            write_recording(&root.join(class).join(format!("cifar10_{class}_{i}.aedat")), Format::Npy, 20 + i);
+            write_recording(
+                &root.join(class).join(format!("cifar10_{class}_{i}.aedat")),
+                Format::Aedat2,
+                20 + i,
+            );
         }
     }
     let locations = Locations::from_folders(vec![folder.path().to_owned()]);
@@ -145,11 +198,22 @@ fn the_splits_of_cifar10_dvs_have_names() {
     // By name, 8 and 9 are the last of 0 to 19.
     let events = |i| first.test.recording(i).unwrap().unwrap().events.len();
     assert_eq!([events(0), events(1)], [28, 29]);
-    assert_eq!(first.notes[..2], ["partial: 36 of 9,000 training samples", "partial: 4 of 1,000 test samples"]);
-    assert!(first.notes[2].starts_with("split first-90: 36 training and 4 test samples, checksum "), "{}", first.notes[2]);
+    assert_eq!(
+        first.notes[..2],
+        ["partial: 36 of 9,000 training samples", "partial: 4 of 1,000 test samples"]
+    );
+    assert!(
+        first.notes[2].starts_with("split first-90: 36 training and 4 test samples, checksum "),
+        "{}",
+        first.notes[2]
+    );
     let drawn = set("CIFAR10_DVS_stratified");
     assert_eq!((drawn.train.len(), drawn.test.labels()), (36, vec![0, 0, 9, 9]));
-    assert!(drawn.notes[2].starts_with("split stratified, seed 0: 36 training and 4 test samples"), "{}", drawn.notes[2]);
+    assert!(
+        drawn.notes[2].starts_with("split stratified, seed 0: 36 training and 4 test samples"),
+        "{}",
+        drawn.notes[2]
+    );
     assert_ne!(drawn.notes[2].split_once("checksum"), first.notes[2].split_once("checksum"));
 
     // A recording of a larger sensor does not fit.

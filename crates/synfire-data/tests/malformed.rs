@@ -243,12 +243,12 @@ fn nmnist_folders_must_be_there_and_be_classes() {
     write(&folder, "nmnist/Train/0/00001.bin", &TWO_EVENTS);
     assert_eq!(
         message(&folder, "nmnist"),
-        "cannot open the data set nmnist: expected recordings as CLASS/NAME.bin, found none in nmnist/Test"
+        "cannot open the data set nmnist: expected Train/DIGIT/*.bin and Test/DIGIT/*.bin, found none in nmnist/Test"
     );
     write(&folder, "nmnist/Test/10/00001.bin", &TWO_EVENTS);
     assert_eq!(
         message(&folder, "nmnist"),
-        "cannot list recordings: expected folders named by a class from 0 to 9, found nmnist/Test/10"
+        "cannot list samples: expected folders named by a class: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, found nmnist/Test/10"
     );
 }
 

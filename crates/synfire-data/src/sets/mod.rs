@@ -6,6 +6,7 @@ pub(crate) mod cifar100;
 pub(crate) mod cifar10_dvs;
 pub(crate) mod cifar10_dvs_simulated;
 pub(crate) mod digits;
+pub(crate) mod dvs128_gesture;
 pub(crate) mod fashion_mnist;
 pub(crate) mod gestures;
 pub(crate) mod mnist;

@@ -11,7 +11,7 @@ fn every_file_has_a_hash_and_an_address() {
     let sets: Vec<&str> = remotes().map(|remote| remote.set).collect();
     assert_eq!(
         sets,
-        ["mnist", "fashion-mnist", "cifar-10", "cifar-100", "nmnist", "cifar10-dvs", "dvs128-gesture"]
+        ["mnist", "fashion-mnist", "cifar-10", "cifar-100", "nmnist", "dvs128-gesture", "cifar10-dvs"]
     );
     let mut hashes = HashSet::new();
     for remote in remotes() {

@@ -37,7 +37,10 @@ impl Check {
             damaged += checked.damaged.len();
         }
         match damaged {
-            0 => Ok(()),
+            0 => {
+                console.note("nothing is damaged");
+                Ok(())
+            }
             n => Err(Error::failed(format!("{}: {n} damaged files or samples", set.name))),
         }
     }
