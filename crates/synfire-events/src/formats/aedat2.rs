@@ -167,6 +167,7 @@ impl Decoder for Records {
     fn decode(&mut self, bytes: &[u8], events: &mut Vec<Event>) -> Result<Decoded, Fault> {
         let (records, rest) = bytes.as_chunks::<RECORD>();
         events.reserve(records.len());
+        let Self { layout, sensor, .. } = *self;
         let time = |[.., a, b, c, d]: [u8; RECORD]| i32::from_be_bytes([a, b, c, d]);
         let mut last = self.last.unwrap_or_else(|| records.first().map_or(0, |record| time(*record).into()));
         for (i, record) in records.iter().enumerate() {
@@ -174,13 +175,13 @@ impl Decoder for Records {
             last += i64::from(time(*record).wrapping_sub(last as i32));
             let [a, b, c, d, ..] = *record;
             let address = u32::from_be_bytes([a, b, c, d]);
-            if address & self.layout.others != 0 {
+            if address & layout.others != 0 {
                 self.other(address);
                 continue;
             }
-            let event = self.layout.event(last, address);
-            if !self.sensor.holds(event.x, event.y) {
-                let expected = format!("the address of a pixel of the {} sensor", self.sensor);
+            let event = layout.event(last, address);
+            if !sensor.holds(event.x, event.y) {
+                let expected = format!("the address of a pixel of the {sensor} sensor");
                 return Err(Fault::new(i * RECORD, expected, format!("{address:#010x}")));
             }
             events.push(event);
