@@ -10,6 +10,9 @@
 //! | DVS128 | bits 14–8 | bits 7–1 | bit 0: 0 on, 1 off | any of bits 31–15: a special event, as of the input pin |
 //! | DAVIS | bits 30–22 | bits 21–12 | bit 11: 1 on, 0 off | bit 31: a sample of a frame, or if bits 11–10 are set too of the inertial sensor; else bit 10: a special event |
 //!
+//! jAER asks for bits 31 and 15 of a DVS128's address alone; no DVS128 sets those between. iniVation's page describes what jAER
+//! makes of such an address, where 1 is on and the first pixel at the lower left, not the bits that stand in it.
+//!
 //! A header that names no camera is taken to mean a DVS128, as files are that other programs than jAER wrote; one that names a
 //! camera with other addresses is refused.
 //!

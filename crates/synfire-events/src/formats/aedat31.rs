@@ -13,8 +13,8 @@
 //! | 8–11 | where in an event its time stands |
 //! | 12–15 | turns of the clock: bits 61–31 of the times |
 //! | 16–19 | capacity: events there is room for |
-//! | 20–23 | number: events that there are, of which those behind bytes 24–27 are valid |
-//! | 24–27 | valid events |
+//! | 20–23 | number: events that there are, valid or not |
+//! | 24–27 | how many of them are valid |
 //!
 //! Then capacity × bytes of an event. In files, capacity and number are equal; if they are not, what follows the number is room,
 //! and the next packet follows the room, as SpikingJelly and Tonic read it. A change of brightness, or polarity event:
