@@ -43,7 +43,8 @@ const fn camera(
 pub(super) const DVS128: Camera =
     camera(&["dvs128", "tmpdiff128"], (128, 128), "ch.unizh.ini.jaer.chip.retina.DVS128", "DVS128");
 
-/// The cameras of the DAVIS family, those first that recordings are from. Converters call the second DAVI346.
+/// The cameras of the DAVIS family; those that most recordings are of come first, and are written. The converter aedat4to2
+/// calls the second DAVI346.
 pub(super) static DAVIS: [Camera; 5] = [
     camera(&["davis240"], (240, 180), "eu.seebetter.ini.chips.davis.DAVIS240C", "DAVIS240C"),
     camera(&["davis346", "davi346"], (346, 260), "eu.seebetter.ini.chips.davis.Davis346blue", "DAVIS346B"),

@@ -10,6 +10,9 @@
 //! | DVS128 | bits 14–8 | bits 7–1 | bit 0: 0 on, 1 off | any of bits 31–15: a special event, as of the input pin |
 //! | DAVIS | bits 30–22 | bits 21–12 | bit 11: 1 on, 0 off | bit 31: a sample of a frame, or if bits 11–10 are set too of the inertial sensor; else bit 10: a special event |
 //!
+//! jAER asks for bits 31 and 15 of a DVS128's address alone; no DVS128 sets those between. iniVation's page describes what jAER
+//! makes of such an address, where 1 is on and the first pixel at the lower left, not the bits that stand in it.
+//!
 //! A header that names no camera is taken to mean a DVS128, as files are that other programs than jAER wrote; one that names a
 //! camera with other addresses is refused.
 //!
@@ -167,6 +170,7 @@ impl Decoder for Records {
     fn decode(&mut self, bytes: &[u8], events: &mut Vec<Event>) -> Result<Decoded, Fault> {
         let (records, rest) = bytes.as_chunks::<RECORD>();
         events.reserve(records.len());
+        let Self { layout, sensor, .. } = *self;
         let time = |[.., a, b, c, d]: [u8; RECORD]| i32::from_be_bytes([a, b, c, d]);
         let mut last = self.last.unwrap_or_else(|| records.first().map_or(0, |record| time(*record).into()));
         for (i, record) in records.iter().enumerate() {
@@ -174,13 +178,13 @@ impl Decoder for Records {
             last += i64::from(time(*record).wrapping_sub(last as i32));
             let [a, b, c, d, ..] = *record;
             let address = u32::from_be_bytes([a, b, c, d]);
-            if address & self.layout.others != 0 {
+            if address & layout.others != 0 {
                 self.other(address);
                 continue;
             }
-            let event = self.layout.event(last, address);
-            if !self.sensor.holds(event.x, event.y) {
-                let expected = format!("the address of a pixel of the {} sensor", self.sensor);
+            let event = layout.event(last, address);
+            if !sensor.holds(event.x, event.y) {
+                let expected = format!("the address of a pixel of the {sensor} sensor");
                 return Err(Fault::new(i * RECORD, expected, format!("{address:#010x}")));
             }
             events.push(event);

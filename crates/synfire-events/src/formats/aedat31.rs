@@ -13,8 +13,8 @@
 //! | 8–11 | where in an event its time stands |
 //! | 12–15 | turns of the clock: bits 61–31 of the times |
 //! | 16–19 | capacity: events there is room for |
-//! | 20–23 | number: events that there are, of which those behind bytes 24–27 are valid |
-//! | 24–27 | valid events |
+//! | 20–23 | number: events that there are, valid or not |
+//! | 24–27 | how many of them are valid |
 //!
 //! Then capacity × bytes of an event. In files, capacity and number are equal; if they are not, what follows the number is room,
 //! and the next packet follows the room, as SpikingJelly and Tonic read it. A change of brightness, or polarity event:
@@ -200,6 +200,7 @@ impl Packets {
         let records = bytes.as_chunks::<EVENT>().0;
         let records = &records[..records.len().min(usize::try_from(self.events).unwrap_or(usize::MAX))];
         events.reserve(records.len());
+        let high = self.high;
         let mut invalid = 0;
         for (i, &[a, b, c, d, e, f, g, h]) in records.iter().enumerate() {
             let (data, time) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
@@ -215,7 +216,7 @@ impl Packets {
                 let found = time.cast_signed().to_string();
                 return Err(Fault::new(i * EVENT + 4, "a time of 31 bits", found));
             }
-            events.push(Event { t: self.high | i64::from(time), x, y, on: data >> 1 & 1 == 1 });
+            events.push(Event { t: high | i64::from(time), x, y, on: data >> 1 & 1 == 1 });
         }
         if invalid > 0 {
             self.pass_over("event that is not valid", invalid);
