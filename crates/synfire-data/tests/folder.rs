@@ -198,6 +198,9 @@ fn the_splits_of_cifar10_dvs_have_names() {
     // By name, 8 and 9 are the last of 0 to 19.
     let events = |i| first.test.recording(i).unwrap().unwrap().events.len();
     assert_eq!([events(0), events(1)], [28, 29]);
+    let upright = |event: &Event| Event { x: event.y, y: event.x, ..*event };
+    let expected: Vec<Event> = recording(28).events.iter().map(upright).collect();
+    assert_eq!(first.test.recording(0).unwrap().unwrap().events, expected);
     assert_eq!(
         first.notes[..2],
         ["partial: 36 of 9,000 training samples", "partial: 4 of 1,000 test samples"]
@@ -220,7 +223,7 @@ fn the_splits_of_cifar10_dvs_have_names() {
     let large = Recording { sensor: Sensor { width: 129, height: 10 }, ..recording(20) };
     write(&root.join("truck/cifar10_truck_0.aedat"), Format::Dat, &large).unwrap();
     let error = set("cifar10-dvs").train.recording(18).unwrap_err().to_string();
-    let told = "expected a recording of the 128x128 sensor, found 129x10";
+    let told = "expected a recording of the 128x128 sensor, found 10x129";
     assert!(error.contains("cifar10_truck_0.aedat") && error.contains(told), "{error}");
     let checked = check(&*set("cifar10-dvs").train, 10, &mut |_| ());
     assert_eq!(checked.damaged.iter().map(|(i, _)| *i).collect::<Vec<_>>(), [18]);

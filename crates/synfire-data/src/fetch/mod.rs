@@ -30,6 +30,7 @@ use std::time::Duration;
 pub use crate::registry::{find_remote as find, remotes};
 pub use error::{FetchError, Reason, Refused};
 pub use remote::{Archive, Remote, RemoteFile, Then, Unpack};
+pub use unpack::unpack;
 
 /// How a set is fetched.
 #[derive(Clone, Debug, Default)]

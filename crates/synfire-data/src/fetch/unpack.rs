@@ -17,8 +17,13 @@ const MOST_ENTRIES: usize = 1_000_000;
 /// The longest name of a file that a tar file may write in a block of its own.
 const LONGEST_NAME: u64 = 1 << 16;
 
-/// Unpacks `archive` into the set's folder, beside it first. `progress` hears how many of its bytes are done.
-pub(super) fn unpack(
+/// Unpacks `archive` into the set's folder: beside the place first, which is whole or not there. `progress` hears how many of its bytes
+/// are done.
+///
+/// # Errors
+/// When the archive is not what it should be: damaged, with names that lead elsewhere, links, too many or too large entries, or too few
+/// samples; or the system refuses.
+pub fn unpack(
     archive: &Path,
     what: &Unpack,
     set_folder: &Path,

@@ -7,8 +7,13 @@
 //! - `cifar10-dvs`: of each class the first nine tenths train, the others test, in the order of the files' names as bytes (so
 //!   that `…_10.aedat` comes before `…_2.aedat`): the split of the method's authors.
 //! - `cifar10-dvs-stratified`: a tenth of each class tests, drawn once and for all.
+//!
+//! The camera lay on its side: columns and rows of its recordings are exchanged here, as by the authors' program (and SpikingJelly), so
+//! that things stand upright. `synfire data show FILE` shows a recording as the camera saw it.
 
-use synfire_events::Sensor;
+use std::path::Path;
+
+use synfire_events::{EventError, Recording, Sensor};
 
 use super::cifar10::class_names;
 use crate::fetch::{Archive, Remote, RemoteFile, Then, Unpack};
@@ -35,6 +40,13 @@ pub(crate) const STRATIFIED: Recipe = Recipe {
 /// That of a DVS128, of which the images fill the middle.
 const SENSOR: Sensor = Sensor { width: 128, height: 128 };
 
+/// Reads a recording, and puts it upright.
+fn read(file: &Path) -> Result<Recording, EventError> {
+    let Recording { sensor: Sensor { width, height }, mut events } = synfire_events::read(file)?;
+    events.iter_mut().for_each(|event| (event.x, event.y) = (event.y, event.x));
+    Ok(Recording { sensor: Sensor { width: height, height: width }, events })
+}
+
 fn open(
     locations: &Locations,
     name: &'static str,
@@ -47,7 +59,7 @@ fn open(
     }
     let parts = split(files)?;
     let checksum = parts.note();
-    let part = |files| Framed(Files::new(SENSOR, files, synfire_events::read));
+    let part = |files| Framed(Files::new(SENSOR, files, read));
     let mut set =
         DataSet::new(name, class_names(), part(parts.train), part(parts.test)).note_partial(9_000, 1_000);
     set.notes.push(checksum);

@@ -1,0 +1,6 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| synfire_fuzz::unpack_archive(
+    synfire_data::fetch::Archive::Zip,
+    data
+));
