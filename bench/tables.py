@@ -18,6 +18,9 @@ def of(record):
     where = f"{record['processor']}, {record['cores']} cores, {record['date'][:10]}"
     others = record["others_share_of_processor"]
     where += "" if others is None else f", other programs took {percent(others)} of the processor meanwhile"
+    if "rates" in record:
+        peers = ", ".join(f"{name} {version}" for name, version in record["peers"].items())
+        return {record["table"]: f"{where}; {peers}.\n\n{rates(record['rates'])}{preprocessing(record)}"}
     if "growth" in record:
         return {record["table"]: f"{where}; {record['seconds']:g} s each.\n\n{growth(record['growth'])}"}
     rounds = [case["rounds"] for case in record["cases"]]
@@ -107,6 +110,31 @@ def growth(lines):
                      f"{1e6 * seconds / samples / steps:.0f}", f"{line['train_samples_per_s']:.1f}",
                      f"{line['peak_rss_mib']:.0f}"])
     return markdown(heads, rows)
+
+
+def rates(lines):
+    """Million events a second, and how many times Synfire's those of the fastest other program are."""
+    heads = ["one core, million events/s", "Synfire", "Synfire, in pieces", "others", "Synfire is"]
+    rows = []
+    for line in lines:
+        rate = {name: line["events"] / seconds / 1e6 for name, seconds in line["seconds"].items()}
+        own, pieces = rate.pop("Synfire"), rate.pop("Synfire in pieces", None)
+        fastest = max(rate.values())
+        times = [f"{one / fastest:.1f}x" for one in [own, pieces] if one]
+        others = ", ".join(f"{name} {one:.1f}" for name, one in rate.items())
+        rows.append([line["what"], f"**{own:.0f}**", f"**{pieces:.0f}**" if pieces else "", others, ", ".join(times)])
+    return markdown(heads, rows)
+
+
+def preprocessing(record):
+    if "preprocessing" not in record:
+        return ""
+    found = record["preprocessing"]
+    own, jelly = found["Synfire"], found["SpikingJelly"]
+    return (f"\n\nBefore the first epoch on {found['recordings']:,} simulated recordings in CIFAR10-DVS's layout "
+            f"({found['raw_mb']:.0f} MB), all cores: Synfire's cache takes {own['seconds']:.1f} s and {own['mb']:.0f} MB; "
+            f"SpikingJelly's files {jelly['seconds']:.0f} s and {jelly['mb']:.0f} MB "
+            f"({jelly['seconds_events']:.0f} s and {jelly['mb_events']:.0f} MB of them for events, the rest for frames).")
 
 
 if __name__ == "__main__":

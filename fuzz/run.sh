@@ -12,7 +12,7 @@ cargo +nightly run --quiet --release --bin seeds
 cargo +nightly fuzz build
 for target in "${targets[@]}"; do
     # What is not an error, but a crash, a hang, or memory that a small file must not take.
-    cargo +nightly fuzz run "$target" -- -max_total_time="$seconds" -max_len=65536 -timeout=20 -rss_limit_mb=2048 \
+    cargo +nightly fuzz run "$target" -- -max_total_time="$seconds" -max_len=65536 -timeout=20 -report_slow_units=20 -rss_limit_mb=2048 \
         -malloc_limit_mb=512 -verbosity=0 -print_final_stats=1 2>&1 |
         awk -v target="$target" '/crash|ERROR|panicked|Test unit/ { print; bad = 1 }
             /number_of_executed_units/ { runs = $2 } /peak_rss_mb/ { peak = $2 }

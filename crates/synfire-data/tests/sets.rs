@@ -119,8 +119,12 @@ fn names_are_forgiving_and_unknown_ones_explained() {
     assert!(open("Digits", &nowhere).is_ok());
     assert!(matches!(open("CIFAR10", &nowhere), Err(DataError::SetNotFound { set: "cifar-10", .. })));
     let message = open("mnits", &nowhere).err().unwrap().to_string();
-    let expected = "unknown data set \"mnits\": did you mean mnist? the data sets are digits, gestures, mnist, ";
-    assert!(message.starts_with(expected) && names().iter().all(|set| message.contains(set.name)), "{message}");
+    let expected =
+        "unknown data set \"mnits\": did you mean mnist? the data sets are digits, gestures, mnist, ";
+    assert!(
+        message.starts_with(expected) && names().iter().all(|set| message.contains(set.name)),
+        "{message}"
+    );
     assert!(names().iter().all(|recipe| !recipe.description.is_empty()));
 }
 

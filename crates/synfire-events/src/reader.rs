@@ -137,19 +137,23 @@ impl Reader {
     pub fn next_events(&mut self) -> Result<Option<&[Event]>, EventError> {
         self.events.clear();
         while self.events.is_empty() && !self.done {
-            if let Err(error) = self.step() {
-                self.done = true;
-                return Err(match &self.file {
-                    Some(path) => error.in_file(path),
-                    None => error,
-                });
-            }
+            self.step()?;
         }
         Ok(Some(&self.events[..]).filter(|events| !events.is_empty()))
     }
 
-    /// Reads and decodes a piece.
+    /// Reads and decodes a piece, whose events stand behind those that are there; there is nothing behind an error.
     fn step(&mut self) -> Result<(), EventError> {
+        self.decode_piece().map_err(|error| {
+            self.done = true;
+            match &self.file {
+                Some(path) => error.in_file(path),
+                None => error,
+            }
+        })
+    }
+
+    fn decode_piece(&mut self) -> Result<(), EventError> {
         let title = self.format.title();
         while self.end - self.start < self.next && !self.ended {
             self.fill()?;
@@ -206,10 +210,11 @@ impl Reader {
     /// # Errors
     /// As [`Reader::next_events`], and when there is no event.
     pub fn into_recording(mut self) -> Result<Recording, EventError> {
-        let mut events = Vec::new();
-        while let Some(more) = self.next_events()? {
-            events.extend_from_slice(more);
+        self.events.clear();
+        while !self.done {
+            self.step()?;
         }
+        let events = std::mem::take(&mut self.events);
         if events.is_empty() {
             return Err(EventError::NoEvents { file: self.file, bytes: self.offset });
         }

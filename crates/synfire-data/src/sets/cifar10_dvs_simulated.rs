@@ -41,12 +41,17 @@ fn part(name: &'static str, images: &Stills, of_each: usize) -> impl Source + us
     };
     let images = images.subset(&(0..images.len()).filter(taken).collect::<Vec<_>>());
     let labels = images.labels().into_iter().map(|label| label as u8).collect();
-    Framed(Simulated::new(name, SENSOR, CameraSettings::default(), labels, images.checksum(), move |i, _| {
+    Framed(Simulated::new(name, SENSOR, camera(), labels, images.checksum(), move |i, _| {
         let [channels, height, width] = images.shape(&FrameSpec::default());
         let mut values = vec![0.0; channels * height * width];
         images.load(i, &FrameSpec::default(), &mut values).expect("an image for each label");
         Moving::closed_loop(Image::new(width, height, brightness(&values, height * width)))
     }))
+}
+
+/// So sensitive that a recording has about 200,000 events, as those of CIFAR10-DVS.
+fn camera() -> CameraSettings {
+    CameraSettings { threshold_on: 0.2, threshold_off: 0.2, ..CameraSettings::default() }
 }
 
 /// The brightness of an image `[3, H, W]`: the weights of ITU-R BT.601, as grey pictures are made of colour ones.

@@ -6,6 +6,7 @@ use crate::console::Console;
 use clap::{Args, ValueEnum};
 use image::GrayImage;
 use image::imageops::FilterType;
+use rayon::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
 use synfire_data::Source;
@@ -196,10 +197,11 @@ impl Simulate {
         for (name, part) in [("train", &set.train), ("test", &set.test)] {
             let count = self.samples.unwrap_or(part.len()).min(part.len());
             let bar = console.bar(count as u64, &format!("{name} {{bar:40}} {{pos}}/{{len}}"));
-            for i in 0..count {
+            (0..count).into_par_iter().try_for_each(|i| {
                 self.write_sample(&**part, name, &set.class_names, i, format)?;
                 bar.inc(1);
-            }
+                Ok::<(), Error>(())
+            })?;
             bar.finish_and_clear();
             written += count;
         }
