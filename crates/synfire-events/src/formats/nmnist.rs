@@ -111,40 +111,6 @@ impl Records {
     }
 }
 
-/// Records that are looked at before they are decoded: what stays in the first cache.
-const AT_ONCE: usize = 2048;
-
-impl Records {
-    /// Decodes records of any kind, of which the first is the one of this number.
-    fn decode_each(
-        &mut self,
-        records: &[[u8; RECORD]],
-        first: usize,
-        events: &mut Vec<Event>,
-    ) -> Result<(), Fault> {
-        for (i, record) in records.iter().enumerate() {
-            if record[1] == OVERFLOW_Y {
-                self.overflow += OVERFLOW_US;
-                self.overflows += 1;
-                continue;
-            }
-            let event = event(record, self.overflow);
-            if !self.sensor.holds(event.x, event.y) {
-                return Err(Fault::outside((first + i) * RECORD, self.sensor, event.x, event.y));
-            }
-            events.push(event);
-        }
-        Ok(())
-    }
-}
-
-#[inline]
-fn event(record: &[u8; RECORD], overflow: i64) -> Event {
-    let [x, y, a, ..] = *record;
-    Event { t: time(record) + overflow, x: x.into(), y: y.into(), on: a & 0x80 != 0 }
-}
-
-#[inline]
 fn time(&[_, _, a, b, c]: &[u8; RECORD]) -> i64 {
     i64::from(u32::from_be_bytes([0, a & 0x7f, b, c]))
 }
@@ -157,14 +123,18 @@ impl Decoder for Records {
     fn decode(&mut self, bytes: &[u8], events: &mut Vec<Event>) -> Result<Decoded, Fault> {
         let (records, rest) = bytes.as_chunks::<RECORD>();
         events.reserve(records.len());
-        for (i, some) in records.chunks(AT_ONCE).enumerate() {
-            let largest = some.iter().fold([0; 2], |[x, y], record| [record[0].max(x), record[1].max(y)]);
-            // Neither an overflow nor an event outside is the rule, and to know it before makes the loop one without branches.
-            if largest[1] < OVERFLOW_Y && self.sensor.holds(largest[0].into(), largest[1].into()) {
-                events.extend(some.iter().map(|record| event(record, self.overflow)));
-            } else {
-                self.decode_each(some, i * AT_ONCE, events)?;
+        for (i, record) in records.iter().enumerate() {
+            let [x, y, a, ..] = *record;
+            if y == OVERFLOW_Y {
+                self.overflow += OVERFLOW_US;
+                self.overflows += 1;
+                continue;
             }
+            let (x, y) = (u16::from(x), u16::from(y));
+            if !self.sensor.holds(x, y) {
+                return Err(Fault::outside(i * RECORD, self.sensor, x, y));
+            }
+            events.push(Event { t: time(record) + self.overflow, x, y, on: a & 0x80 != 0 });
         }
         Ok(Decoded { bytes: bytes.len() - rest.len(), next: RECORD })
     }
