@@ -231,7 +231,7 @@ fn simulated_sets_are_written_as_folders_of_classes() {
     sandbox.ok(&["data", "simulate", "gestures", "-o", "gestures", "--samples", "11"]);
     let folders = std::fs::read_dir(sandbox.path("gestures/train")).unwrap().count();
     assert_eq!(folders, 11);
-    let first = read(&sandbox.path("gestures/train/clockwise/00000.bin")).unwrap();
+    let first = read(&sandbox.path("gestures/train/clockwise/00000.aedat4")).unwrap();
     assert!(first.events.len() > 300);
     sandbox.fails(&["data", "simulate", "gestures", "-o", "gestures"], 2, &["gestures is there already"]);
 }

@@ -195,3 +195,26 @@ fn a_run_that_diverges_says_where_and_how_to_go_on() {
     ran.failed(1, &told("batch 2 of epoch 1: "), "no checkpoint yet");
     ran.failed(1, &["No checkpoint was written yet"], "no checkpoint yet");
 }
+
+#[test]
+fn a_folder_of_ones_own_is_trained_on_and_found_again() {
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["data", "simulate", "gestures", "--samples", "22", "-o", "data/own"]);
+    let settings = ["--epochs", "2", "--net", "4C3-AP4-LI1", "-T", "2", "--frame-size", "16x16", "-b", "4"];
+    let train = |set: &str, more: &[&str]| sandbox.ok(&[&["train", set], &settings[..], more].concat());
+    train("./data/own", &[]);
+    let config = String::from_utf8(sandbox.bytes("runs/own/config.toml")).unwrap();
+    let own = sandbox.path("data/own");
+    assert!(config.contains(&format!("dataset = \"{}\"", own.display())), "the whole path in {config}");
+    let lines = json_lines(&sandbox.ok(&["data", "check", "data/own", "--json"]));
+    assert_eq!((&lines[0]["samples"], &lines[1]["samples"]), (&22.into(), &22.into()));
+    // What was simulated remains so, wherever it goes.
+    assert!(sandbox.ok(&["data", "check", "./data/own"]).contains("simulated: no camera made these"));
+    sandbox.ok(&["eval", "runs/own"]);
+    std::fs::create_dir(sandbox.path("moved")).unwrap();
+    std::fs::rename(own, sandbox.path("moved/own")).unwrap();
+    sandbox.fails(&["eval", "runs/own"], 2, &["data/own: there is no such folder"]);
+    sandbox.ok(&["eval", "runs/own", "--data-dir", "moved"]);
+    sandbox.fails(&["train", "moved"], 2, &["unknown data set \"moved\"", "the folder moved is ./moved"]);
+    sandbox.fails(&["train", "./moved"], 1, &["subfolders, one for each class"]);
+}

@@ -8,7 +8,10 @@ use synfire_events::EventError;
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// No data set has this name.
-    #[error("unknown data set {name:?}: {}the data sets are {}", hint(suggestion.as_deref()), known.join(", "))]
+    #[error(
+        "unknown data set {name:?}: {}the data sets are {}{}", hint(suggestion.as_deref()), known.join(", "),
+        if *folder { format!("; the folder {name} is ./{name}") } else { String::new() }
+    )]
     UnknownSet {
         /// The name asked for.
         name: String,
@@ -16,6 +19,8 @@ pub enum DataError {
         suggestion: Option<String>,
         /// The names there are.
         known: Vec<&'static str>,
+        /// A folder has that name, whose path was perhaps meant.
+        folder: bool,
     },
     /// The folder named for data sets is none.
     #[error(

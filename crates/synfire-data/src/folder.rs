@@ -23,6 +23,8 @@ use crate::recordings::{Files, Framed, LabelledFiles, class_folders, files_by_cl
 use crate::split::{PUBLISHED_SEED, Parts};
 use crate::{DataError, DataSet, FrameSpec, Kind, Source};
 
+/// A file of this name in a folder says that no camera made what is in it.
+pub const SIMULATED: &str = "simulated.txt";
 /// Without a test part, one of so many samples of each class is in it.
 const TEST_OF: usize = 5;
 
@@ -71,7 +73,7 @@ pub fn open(folder: &Path) -> Result<DataSet, DataError> {
     };
     let mut set = set.in_folder(folder.to_owned());
     set.notes.extend(note);
-    Ok(set)
+    Ok(if folder.join(SIMULATED).exists() { set.simulated() } else { set })
 }
 
 /// The names of all classes that any of these folders has.

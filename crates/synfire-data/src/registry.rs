@@ -1,6 +1,6 @@
 //! The table of data sets.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::fetch::Remote;
 use crate::sets::{
@@ -84,7 +84,8 @@ pub fn find_remote(name: &str) -> Result<&'static Remote, DataError> {
 
 fn unknown(name: &str, known: Vec<&'static str>) -> DataError {
     let suggestion = closest(&canonical(name), &known).map(str::to_owned);
-    DataError::UnknownSet { name: name.to_owned(), suggestion, known }
+    let folder = Path::new(name).is_dir();
+    DataError::UnknownSet { name: name.to_owned(), suggestion, known, folder }
 }
 
 /// Whether a name is the path of a folder of one's own, not the name of a set: it has a separator, or begins with a dot.
@@ -94,14 +95,18 @@ pub fn is_path(name: &str) -> bool {
 }
 
 /// Opens the data set of this name, as [`find`] finds it, or the folder of one's own at this path
-/// ([`is_path`]; see [`folder`](crate::folder)).
+/// ([`is_path`]; see [`folder`](crate::folder)), which may also have been moved into one of the locations.
 ///
 /// # Errors
 /// When there is no such set, its folder is in none of the locations, or its files are missing or malformed. Event
 /// recordings are read when they are loaded, so that errors in them come later.
 pub fn open(name: &str, locations: &Locations) -> Result<DataSet, DataError> {
     if is_path(name) {
-        return folder::open(name.as_ref());
+        let path = Path::new(name);
+        // A folder that was moved is found by its name, as sets are.
+        let moved = || locations.holding(path.file_name()?.to_str()?);
+        let found = if path.is_dir() { None } else { moved() };
+        return folder::open(found.as_deref().unwrap_or(path));
     }
     (find(name)?.open)(locations)
 }

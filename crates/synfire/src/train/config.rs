@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use synfire_data::{
     Augment, DataError, DataSet, Downsampling, FrameSize, FrameSpec, FrameValues, Framing, Kind, Polarities,
-    Split, validation_split,
+    Split, is_path, validation_split,
 };
 
 /// Time steps at most.
@@ -187,21 +187,11 @@ impl TrainConfig {
             self.validation = ((self.used(data.train.len()).len() + 5) / 10).clamp(1, 5000);
         }
         self.precision = PrecisionChoice::Fixed(self.precision.here());
-        self.data_dir = self.whole_data_dir()?;
-        Ok(())
-    }
-
-    /// The folder of data sets as a configuration file can hold it, the same from any working directory.
-    fn whole_data_dir(&self) -> Result<Option<PathBuf>, ConfigError> {
-        let Some(folder) = &self.data_dir else { return Ok(None) };
-        match std::path::absolute(folder) {
-            Ok(whole) if whole.to_str().is_some() => Ok(Some(whole)),
-            _ => Err(ConfigError::Value {
-                key: "data-dir",
-                found: folder.display().to_string(),
-                expected: "a path in UTF-8, as TOML files are".into(),
-            }),
+        self.data_dir = self.data_dir.as_deref().map(|folder| whole("data-dir", folder)).transpose()?;
+        if is_path(&self.dataset) {
+            self.dataset = whole("dataset", Path::new(&self.dataset))?.to_string_lossy().into_owned();
         }
+        Ok(())
     }
 
     /// Which samples of `data.train` are trained on and which choose the model.
@@ -323,7 +313,7 @@ impl TrainConfig {
         value((0.0..=180.0).contains(&self.rotate), "rotate", &self.rotate, "from 0 to 180")?;
         value((0.0..=100.0).contains(&self.jitter), "jitter", &self.jitter, "from 0 to 100")?;
         value((0.0..=1.0).contains(&self.event_mix), "event-mix", &self.event_mix, "from 0 to 1")?;
-        self.whole_data_dir()?;
+        self.data_dir.as_deref().map(|folder| whole("data-dir", folder)).transpose()?;
         // What is left is the layer string.
         self.layers().parse::<NetSpec>()?;
         Ok(())
@@ -376,6 +366,18 @@ impl TrainConfig {
         let used = self.used(available).len();
         let expected = format!("fewer than the {used} training samples");
         value(self.validation < used, "validation", self.validation, expected)
+    }
+}
+
+/// A folder as a configuration file can hold it, the same from any working directory.
+fn whole(key: &'static str, folder: &Path) -> Result<PathBuf, ConfigError> {
+    match std::path::absolute(folder) {
+        Ok(whole) if whole.to_str().is_some() => Ok(whole),
+        _ => Err(ConfigError::Value {
+            key,
+            found: folder.display().to_string(),
+            expected: "a path in UTF-8, as TOML files are".into(),
+        }),
     }
 }
 

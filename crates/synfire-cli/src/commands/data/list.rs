@@ -31,17 +31,17 @@ impl List {
                     )
                 }
             };
-            console.say(format!("  {:<17} {}\n{:19} {place}", recipe.name, recipe.description, ""));
+            console.say(format!("  {:<22} {}\n{:24} {place}", recipe.name, recipe.description, ""));
             console.json(&serde_json::json!({
                 "set": recipe.name, "description": recipe.description, "built_in": recipe.folder.is_none(),
                 "folder": found, "files": recipe.files,
             }));
         }
-        console.say("  FOLDER            a folder of your own, given by its path: FOLDER/CLASS/… or FOLDER/train/CLASS/… and \
-                     FOLDER/test/CLASS/…,\n                    of images or recordings");
+        let own = "FOLDER/CLASS/…, or FOLDER/train/CLASS/… and FOLDER/test/CLASS/…";
+        console.say(format!("  {:<22} images or recordings of your own\n{:24} {own}", "./FOLDER", ""));
         console.say("\nFormats of recordings:");
         for format in Format::all() {
-            console.say(format!("  {:<17} {} (.{})", format.name(), format.title(), format.extension()));
+            console.say(format!("  {:<22} {} (.{})", format.name(), format.title(), format.extension()));
             console.json(&serde_json::json!({
                 "format": format.name(), "title": format.title(), "extension": format.extension(),
             }));

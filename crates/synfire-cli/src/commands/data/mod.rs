@@ -94,7 +94,7 @@ fn open(name: &Path, data_dir: Option<&Path>) -> Result<DataSet, Error> {
 /// In which format recordings are written.
 #[derive(Args)]
 struct FormatArgument {
-    /// The format to write [default: what the file's name ends in: see `synfire data convert --help`].
+    /// The format to write, as `synfire data list` names it [default: what the file's name ends in].
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
 }

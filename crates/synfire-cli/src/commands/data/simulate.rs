@@ -9,7 +9,8 @@ use image::imageops::FilterType;
 use rayon::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
-use synfire_data::Source;
+use synfire_data::folder::SIMULATED;
+use synfire_data::{FrameSpec, Source};
 use synfire_events::simulate::{Camera, CameraSettings, Image, Moving, record};
 use synfire_events::{Format, Recording, Sensor};
 
@@ -192,7 +193,14 @@ impl Simulate {
         if !set.simulated {
             return Err(Error::usage(format!("{} is no simulated set", set.name)));
         }
-        let format = self.format.format.as_deref().map_or(Ok(Format::Nmnist), str::parse)?;
+        let [_, height, width] = set.shape(&FrameSpec::default());
+        // The format of N-MNIST does not tell the sensor; readers know N-MNIST's.
+        let usual = if [height, width] == [34, 34] { Format::Nmnist } else { Format::Aedat4 };
+        let format = self.format.format.as_deref().map_or(Ok(usual), str::parse)?;
+        fs::create_dir_all(&self.output).map_err(|error| write_failed(&self.output, error))?;
+        let note = self.output.join(SIMULATED);
+        let text = format!("Simulated: no camera made these recordings. They are samples of {}.\n", set.name);
+        fs::write(&note, text).map_err(|error| write_failed(&note, error))?;
         let mut written = 0;
         for (name, part) in [("train", &set.train), ("test", &set.test)] {
             let count = self.samples.unwrap_or(part.len()).min(part.len());

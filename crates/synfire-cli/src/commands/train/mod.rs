@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use synfire::net::NonFinite;
 use synfire::train::{Outcome, RunFolder, Summary, TrainConfig, TrainError, Trainer};
-use synfire_data::Cache;
+use synfire_data::{Cache, find, is_path};
 
 /// Train a spiking network.
 ///
@@ -84,14 +84,16 @@ impl Train {
                 config.data_dir = self.data_dir.or(config.data_dir);
                 if self.print_config {
                     config.validate()?;
-                    synfire_data::find(&config.dataset)?;
+                    if !is_path(&config.dataset) {
+                        find(&config.dataset)?;
+                    }
                     console.say(config.to_toml().trim_end());
                     console.json(&config);
                     return Ok(ExitCode::SUCCESS);
                 }
                 let folder = match self.out {
                     Some(out) => RunFolder::new(out),
-                    None => RunFolder::numbered(Path::new("runs").join(&config.dataset)),
+                    None => RunFolder::numbered(Path::new("runs").join(run_name(&config.dataset))),
                 };
                 Trainer::start(config, folder, &device)?
             }
@@ -167,6 +169,12 @@ fn shell_word(path: &Path) -> String {
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
     }
+}
+
+/// What a run on this data set is called: the set's name, or that of a folder of one's own.
+fn run_name(dataset: &str) -> String {
+    let last = || std::path::absolute(dataset).ok()?.file_name()?.to_str().map(str::to_owned);
+    if is_path(dataset) { last().unwrap_or_else(|| "run".to_owned()) } else { dataset.to_owned() }
 }
 
 /// Says what is about to be trained on what.

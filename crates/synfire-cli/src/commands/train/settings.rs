@@ -20,7 +20,8 @@ const DATA: &str = "Data";
 #[derive(Args, Serialize, Default)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Settings {
-    /// Data set: digits (built in), mnist, nmnist or another one that `synfire data list` names.
+    /// Data set: digits (built in), mnist, nmnist or another one that `synfire data list` names; or the path of a folder of
+    /// your own, such as ./my-set, with a subfolder for each class.
     #[serde(skip_serializing_if = "Option::is_none")]
     dataset: Option<String>,
     /// Where settings that are not given come from: default (Synfire's choice for the data set), or paper (the
