@@ -66,6 +66,12 @@ impl<'a> From<&'a Vec<usize>> for Labels<'a> {
     }
 }
 
+impl<'a, const N: usize> From<&'a [usize; N]> for Labels<'a> {
+    fn from(classes: &'a [usize; N]) -> Self {
+        classes[..].into()
+    }
+}
+
 impl<'a> From<&'a Batch> for Labels<'a> {
     fn from(batch: &'a Batch) -> Self {
         Self { classes: &batch.labels, mixed: &batch.mixed }
@@ -165,7 +171,7 @@ mod tests {
             loss.of(readout(), Labels { classes: &[0, 1], mixed: &mixed }).into_scalar::<f32>()
         };
         for loss in [Loss::Mse, Loss::CrossEntropy, Loss::Tet] {
-            let plain = |labels: [usize; 2]| loss.of(readout(), &labels[..]).into_scalar::<f32>();
+            let plain = |labels: [usize; 2]| loss.of(readout(), &labels).into_scalar::<f32>();
             assert!((mixed(loss, [None, None]) - plain([0, 1])).abs() <= 1e-6);
             assert!((mixed(loss, [Some((0, 0.4)), None]) - plain([0, 1])).abs() <= 1e-6);
             assert!((mixed(loss, [Some((1, 1.0)), None]) - plain([1, 1])).abs() <= 1e-6);

@@ -148,7 +148,7 @@ impl<'a> Training<'a> {
     fn step(&mut self, net: &mut Net) -> Result<f64, NonFinite> {
         let mut pass = Pass::training(Some(&mut self.dropout));
         let Step { loss, gradients, .. } =
-            Step::run(net, self.load.input.clone(), &self.load.labels[..], self.loss, &mut pass)?;
+            Step::run(net, self.load.input.clone(), &self.load.labels, self.loss, &mut pass)?;
         self.optimizer.step(net, gradients, 0.0);
         Ok(loss)
     }

@@ -316,7 +316,7 @@ fn network(file: &TensorFile, device: &Device, report: &mut Report) -> Result<()
     let exact = config.min_margin >= SAFE_MARGIN;
 
     let mut pass = Pass::training(None).recording(Record::Spikes);
-    let step = Step::run(&mut net, input.clone(), &labels[..], objective, &mut pass);
+    let step = Step::run(&mut net, input.clone(), &labels, objective, &mut pass);
     let Step { readout, loss, gradients, .. } = step.map_err(|e| e.to_string())?;
     let expected = f64::from(file.get("loss")?.values.first().copied().unwrap_or(f32::NAN));
     report.add("loss, relative", (loss - expected).abs() / expected.abs(), if exact { 1e-5 } else { 1e-4 });
@@ -358,7 +358,7 @@ fn network(file: &TensorFile, device: &Device, report: &mut Report) -> Result<()
     let losses = &file.get("adamw_losses")?.values;
     for (i, expected) in losses.iter().enumerate() {
         let pass = &mut Pass::training(None);
-        let step = Step::run(&mut net, input.clone(), &labels[..], objective, pass);
+        let step = Step::run(&mut net, input.clone(), &labels, objective, pass);
         let Step { loss, gradients, .. } = step.map_err(|e| e.to_string())?;
         optimizer.step(&mut net, gradients, config.lr);
         report.add(format!("AdamW step {}, loss", i + 1), relative(&[loss as f32], &[*expected]), 1e-5);

@@ -218,7 +218,7 @@ fn in_parts(case: &str, blocks: usize, made: impl Fn() -> Net, input: &Input, ba
         let readout = net.forward(input.clone(), &mut pass);
         let found = values(readout.clone());
         let labels = (0..batch).map(|i| i % 3).collect::<Vec<_>>();
-        let gradients = Loss::CrossEntropy.of(readout, &labels[..]).backward();
+        let gradients = Loss::CrossEntropy.of(readout, &labels).backward();
         let gradients = if training { net.take_gradients(&gradients) } else { Vec::new() };
         let rates: Vec<_> =
             pass.recorded.iter().map(|r| (r.module.clone(), values(r.rate.clone())[0])).collect();

@@ -27,7 +27,7 @@ fn bits(net: &mut Net) -> Vec<(String, Vec<u32>)> {
 
 fn step(net: &mut Net, input: Input, pass: Pass) -> Result<Step, NonFinite> {
     let mut pass = pass;
-    Step::run(net, input, &LABELS[..], Loss::Mse, &mut pass)
+    Step::run(net, input, &LABELS, Loss::Mse, &mut pass)
 }
 
 /// What a step finds, which must leave the network as it was, and able to learn.

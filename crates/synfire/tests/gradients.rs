@@ -112,8 +112,8 @@ fn losses() {
     let readout = random(1, 60);
     for loss in [Loss::Mse, Loss::CrossEntropy, Loss::Tet] {
         let a = leaf(&readout, dims);
-        let found = loss.of(a.clone(), &labels[..]).backward();
-        let value = |x: &[f32]| f64::from(values(loss.of(tensor(x, dims), &labels[..]))[0]);
+        let found = loss.of(a.clone(), &labels).backward();
+        let value = |x: &[f32]| f64::from(values(loss.of(tensor(x, dims), &labels))[0]);
         assert_slopes(&loss.to_string(), &readout, &values(a.grad(&found).unwrap()), (0.05, 1e-3), value);
     }
 }
