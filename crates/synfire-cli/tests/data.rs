@@ -159,6 +159,11 @@ fn a_part_of_a_recording_is_written() {
     let (_, part) = convert(&["--crop", "4,2,20x30"]);
     let inside = |x: u16, y: u16| (4..24).contains(&x) && (2..32).contains(&y);
     assert_eq!(part.events.len(), whole.iter().filter(|event| inside(event.x, event.y)).count());
+    let (_, part) = convert(&["--from", "1ms", "--from-zero"]);
+    let later = |event: &synfire_events::Event| event.t >= first + 1000;
+    let expected: Vec<i64> =
+        whole.iter().filter(|event| later(event)).map(|event| event.t - first - 1000).collect();
+    assert_eq!(part.events.iter().map(|event| event.t).collect::<Vec<_>>(), expected);
     let (_, part) = convert(&["--denoise", "1s", "--drop-hot-pixels"]);
     assert!(part.events.len() <= 120);
 

@@ -213,7 +213,7 @@ fn a_folder_of_ones_own_is_trained_on_and_found_again() {
     sandbox.ok(&["eval", "runs/own"]);
     std::fs::create_dir(sandbox.path("moved")).unwrap();
     std::fs::rename(own, sandbox.path("moved/own")).unwrap();
-    sandbox.fails(&["eval", "runs/own"], 2, &["data/own: there is no such folder"]);
+    sandbox.fails(&["eval", "runs/own"], 1, &["data/own: expected a folder with a subfolder for each class"]);
     sandbox.ok(&["eval", "runs/own", "--data-dir", "moved"]);
     sandbox.fails(&["train", "moved"], 2, &["unknown data set \"moved\"", "the folder moved is ./moved"]);
     sandbox.fails(&["train", "./moved"], 1, &["subfolders, one for each class"]);

@@ -35,7 +35,7 @@ const TEST_OF: usize = 5;
 /// images have different sizes.
 pub fn open(folder: &Path) -> Result<DataSet, DataError> {
     if !folder.is_dir() {
-        return Err(DataError::NoFolder { folder: folder.to_owned() });
+        return Err(unlike(folder, "a folder with a subfolder for each class", "none"));
     }
     let (train, test) = (folder.join("train"), folder.join("test"));
     let in_parts = train.is_dir() && test.is_dir();

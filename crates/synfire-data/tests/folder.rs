@@ -93,7 +93,10 @@ fn what_is_no_set_is_told() {
         assert!(parts.iter().all(|part| error.contains(part)), "{error}");
     };
     assert!(
-        opened(&folder.path().join("absent")).map(|_| ()).unwrap_err().contains("there is no such folder")
+        opened(&folder.path().join("absent"))
+            .map(|_| ())
+            .unwrap_err()
+            .contains("expected a folder with a subfolder for each class, found none")
     );
     told(&["expected from 2 to 256 subfolders, one for each class, found 0"]);
     fs::create_dir_all(folder.path().join("a")).unwrap();

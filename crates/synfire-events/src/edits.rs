@@ -8,7 +8,7 @@ use crate::{Event, EventError, Sensor};
 const MOST_PIXELS: usize = 1 << 26;
 
 /// What is done to the events of a recording, which are given piece by piece. In this order: broken pixels are silenced, noise is
-/// taken away, then it is cut in time and in space.
+/// taken away, then it is cut in time and in space, and its clock set.
 ///
 /// ```
 /// use synfire_events::{Event, Edits, Sensor};
@@ -29,6 +29,8 @@ pub struct Edits {
     denoise: Option<Denoise>,
     time: Option<Range<i64>>,
     crop: Option<Crop>,
+    /// The time that becomes 0.
+    zero: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +44,7 @@ impl Edits {
     /// No change to recordings of this sensor.
     #[must_use]
     pub fn new(sensor: Sensor) -> Self {
-        Self { given: sensor, without: Vec::new(), denoise: None, time: None, crop: None }
+        Self { given: sensor, without: Vec::new(), denoise: None, time: None, crop: None, zero: 0 }
     }
 
     /// Leaves out the events of these pixels `[x, y]`, such as those of [`Statistics::hot_pixels`](crate::Statistics::hot_pixels).
@@ -96,6 +98,13 @@ impl Edits {
         Ok(self)
     }
 
+    /// Makes this time, in microseconds, time 0.
+    #[must_use]
+    pub fn zero_at(mut self, time: i64) -> Self {
+        self.zero = time;
+        self
+    }
+
     /// The sensor of the events that are left.
     #[must_use]
     pub fn sensor(&self) -> Sensor {
@@ -104,7 +113,7 @@ impl Edits {
 
     /// Changes the next events of the recording. Those outside of the sensor are left out.
     pub fn apply(&mut self, events: &mut Vec<Event>) {
-        let Self { given, without, denoise, time, crop } = self;
+        let Self { given, without, denoise, time, crop, zero } = self;
         events.retain_mut(|event| {
             if !given.holds(event.x, event.y) || without.binary_search(&[event.x, event.y]).is_ok() {
                 return false;
@@ -115,6 +124,7 @@ impl Edits {
             {
                 return false;
             }
+            event.t = event.t.saturating_sub(*zero);
             let Some(Crop { x, y, size }) = *crop else { return true };
             // What lies before the first pixel becomes larger than any.
             (event.x, event.y) = (event.x.wrapping_sub(x), event.y.wrapping_sub(y));

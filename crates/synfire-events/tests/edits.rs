@@ -24,6 +24,8 @@ fn a_slice_has_its_start_and_not_its_end() {
     assert_eq!(slice(0..10), [0, 9]);
     assert_eq!(slice(-5..-4), [-5]);
     assert_eq!(slice(20..30), [0; 0]);
+    let zeroed = edited(Edits::new(SENSOR).between(0..10).zero_at(-5), &events);
+    assert_eq!(zeroed.iter().map(|event| event.t).collect::<Vec<_>>(), [5, 14]);
 }
 
 #[test]

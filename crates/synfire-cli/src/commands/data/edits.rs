@@ -6,7 +6,7 @@ use std::path::Path;
 use std::str::FromStr;
 use synfire_events::{Edits, Microseconds, Reader, Sensor, Statistics};
 
-/// Changes, made in this order: hot pixels, noise, time, space.
+/// Changes, made in this order: hot pixels, noise, time, space, clock.
 #[derive(Args)]
 #[command(next_help_heading = "Changes")]
 pub(super) struct EditArguments {
@@ -25,6 +25,9 @@ pub(super) struct EditArguments {
     /// Keep a rectangle, which begins at column X and row Y and becomes the sensor.
     #[arg(long, value_name = "X,Y,WIDTHxHEIGHT")]
     crop: Option<Crop>,
+    /// Let time 0 be where --from is, or else the earliest event: some formats have no room for large times.
+    #[arg(long)]
+    from_zero: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -53,7 +56,7 @@ impl EditArguments {
     pub(super) fn of(&self, file: &Path) -> Result<Edits, Error> {
         let mut reader = Reader::open(file).map_err(unreadable)?;
         let in_time = self.from.is_some() || self.to.is_some();
-        if !in_time && !self.drop_hot_pixels {
+        if !in_time && !self.drop_hot_pixels && !self.from_zero {
             return self.in_space(Edits::new(reader.into_sensor()?));
         }
         let mut statistics = Statistics::default();
@@ -69,15 +72,17 @@ impl EditArguments {
             let pixels = statistics.hot_pixels();
             edits = edits.without(pixels.iter().map(|pixel| [pixel.x, pixel.y]).collect());
         }
+        let after = |time: Option<Microseconds>| time.map(|Microseconds(t)| first.saturating_add_unsigned(t));
+        let (from, to) =
+            (after(self.from).unwrap_or(first), after(self.to).unwrap_or(last.saturating_add(1)));
         if in_time {
-            let after =
-                |time: Option<Microseconds>| time.map(|Microseconds(t)| first.saturating_add_unsigned(t));
-            let (from, to) =
-                (after(self.from).unwrap_or(first), after(self.to).unwrap_or(last.saturating_add(1)));
             if from >= to {
                 return Err(Error::usage("--from must be before --to and the recording's end"));
             }
             edits = edits.between(from..to);
+        }
+        if self.from_zero {
+            edits = edits.zero_at(from);
         }
         self.in_space(edits)
     }

@@ -110,7 +110,7 @@ fn say(
         );
     }
     let passed_over: Vec<String> =
-        reader.passed_over().iter().map(|(what, count)| format!("{} {what}", grouped(*count))).collect();
+        reader.passed_over().iter().map(|(what, count)| format!("{what} ({})", grouped(*count))).collect();
     if !passed_over.is_empty() {
         line("passed over", passed_over.join(", "));
     }
