@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::{Event, EventError, Sensor};
 
 /// The largest sensor of which something is kept for every pixel: damaged files must not take all memory.
-const MOST_PIXELS: usize = 1 << 26;
+const MOST_PIXELS: usize = 1 << 24;
 
 /// What is done to the events of a recording, which are given piece by piece. In this order: broken pixels are silenced, noise is
 /// taken away, then it is cut in time and in space, and its clock set.
@@ -59,7 +59,7 @@ impl Edits {
     /// filter (Delbruck, *Frame-free dynamic digital vision*, 2008). What moves is seen by neighbours, noise is not.
     ///
     /// # Errors
-    /// When the sensor has more than 2^26 pixels.
+    /// When the sensor has more than 2^24 pixels.
     pub fn denoised(mut self, microseconds: u64) -> Result<Self, EventError> {
         let Sensor { width, height } = self.given;
         let pixels = usize::from(width) * usize::from(height);

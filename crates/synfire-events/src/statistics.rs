@@ -5,7 +5,7 @@ use std::fmt;
 use crate::{Event, Recording, Sensor};
 
 /// More pixels than this are not counted one by one: damaged files must not take all memory.
-const MOST_PIXELS: usize = 1 << 26;
+const MOST_PIXELS: usize = 1 << 24;
 
 /// Counts the events of a recording, which are given piece by piece.
 ///
