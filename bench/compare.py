@@ -157,6 +157,17 @@ def growth(args):
     return found
 
 
+def save(record, path=None, docs=True):
+    """Writes a record, by default to its place in records, and prints its tables; into the docs too, if asked for."""
+    path = pathlib.Path(path or HERE / f"records/{record['date'][:10]}-{record['table']}.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    for name, text in tables.of(record).items():
+        print(text, end="\n\n")
+        if docs:
+            tables.put(tables.DOCS, name, text)
+
+
 def main():
     parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
     parser.add_argument("--case", action="append", metavar="NET:BATCH:STEPS[:C,H,W]")
@@ -188,13 +199,7 @@ def main():
     else:
         record["cases"] = [Case(text, args).record() for text in args.case or CASES]
     record["others_share_of_processor"] = neighbours.share() if neighbours else None
-    path = pathlib.Path(args.record or HERE / f"records/{now:%Y-%m-%d}-{name}.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1) + "\n")
-    for name, text in tables.of(record).items():
-        print(text, end="\n\n")
-        if not args.no_docs:
-            tables.put(HERE.parent / "docs/performance.md", name, text)
+    save(record, args.record, docs=not args.no_docs)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
     .venv/bin/pip install tonic spikingjelly expelliarmus aedat
     .venv/bin/python bench/data.py --data-dir DIR [--recordings 1000]
 
-DIR holds `nmnist` and `events/dvs128_2.aedat`. Every comparison is of the same files, in turn for some rounds, each on one core, and
+DIR holds `nmnist`, `events/dvs128_2.aedat`, `events/evt2.raw` and, for what is preprocessed, `cifar-10`. Every comparison is of the same files, in turn for some rounds, each on one core, and
 is refused where what was read differs: frames by a hash over all of them, events by sums over times, pixels and polarities.
 Preprocessing is what happens before a first epoch, on all cores: SpikingJelly writes the events of every recording, then its frames;
 Synfire writes its cache. The recordings are simulated, 128x128, in the layout of CIFAR10-DVS.
@@ -18,7 +18,6 @@ import os
 import pathlib
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,8 +26,7 @@ import numpy as np
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-import tables  # noqa: E402
-from compare import Neighbours, processor  # noqa: E402
+from compare import Neighbours, line_of, processor, save  # noqa: E402
 
 ROUNDS = 3
 TEN_MILLION = 10_000_000
@@ -36,9 +34,7 @@ TEN_MILLION = 10_000_000
 
 def program(name, *words):
     """Runs an example or the command; its line of JSON."""
-    path = HERE.parent / "target/release" / name
-    out = subprocess.run([path, *map(str, words)], check=True, stdout=subprocess.PIPE, text=True).stdout
-    return json.loads(out.splitlines()[-1])
+    return json.loads(line_of([HERE.parent / "target/release" / name, *words]).splitlines()[-1])
 
 
 def timed(run):
@@ -217,11 +213,7 @@ def main():
         record["others_share_of_processor"] = neighbours.share()
     finally:
         shutil.rmtree(work)
-    path = HERE / "records" / f"{record['date'][:10]}-data.json"
-    path.write_text(json.dumps(record, indent=1) + "\n")
-    if not args.no_docs:
-        for name, text in tables.of(record).items():
-            tables.put(tables.DOCS, name, text)
+    save(record, docs=not args.no_docs)
 
 
 if __name__ == "__main__":

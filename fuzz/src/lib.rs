@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use synfire_data::fetch::{Archive, Unpack, unpack};
-use synfire_events::{Event, Format, Reader, Recording, Sensor, Statistics, labels, to_bytes};
+use synfire_events::{Event, Format, Reader, Recording, Statistics, labels, to_bytes};
 
 /// Decodes a file of a format, or of the one that is seen from its content. Events lie on the sensor; what can be written again is
 /// read back as it was.
@@ -15,7 +15,6 @@ pub fn decode(format: Option<Format>, bytes: &[u8]) {
     let Some((format, recording)) = read(format, bytes) else { return };
     let Recording { sensor, events } = &recording;
     assert!(events.iter().all(|event| sensor.holds(event.x, event.y)));
-    let _ = Statistics::of(&recording).problems();
     // Most of what is found here are files of few events; large ones would only be slow.
     if events.is_empty() || events.len() > 4096 {
         return;
@@ -30,15 +29,16 @@ pub fn decode(format: Option<Format>, bytes: &[u8]) {
 fn read(format: Option<Format>, bytes: &[u8]) -> Option<(Format, Recording)> {
     let mut reader = Reader::new(Box::new(Cursor::new(bytes.to_vec())), bytes.len() as u64, format).ok()?;
     let mut events: Vec<Event> = Vec::new();
+    let mut statistics = Statistics::default();
     while let Some(more) = reader.next_events().ok()? {
         assert!(!more.is_empty());
         // Bounded whatever the file: deflate makes at most a thousand bytes of one, and no record is many events.
         assert!(events.len() < 64 + 4096 * bytes.len(), "{} events of {} bytes", events.len(), bytes.len());
+        statistics.add(more);
         events.extend_from_slice(more);
     }
-    let needed =
-        Statistics::of(&Recording { sensor: Sensor { width: 0, height: 0 }, events: events.clone() });
-    let sensor = reader.sensor().or(needed.needed_sensor())?;
+    let _ = statistics.problems();
+    let sensor = reader.sensor().or(statistics.needed_sensor())?;
     Some((reader.format(), Recording { sensor, events }))
 }
 

@@ -57,16 +57,16 @@ pub fn open(folder: &Path) -> Result<DataSet, DataError> {
     if train.is_empty() || test.is_empty() {
         return Err(no_files());
     }
-    let first = &train[0].0;
+    let files: Vec<&Path> = train.iter().chain(test).map(|(file, _)| file.as_path()).collect();
     let name = &*folder.to_string_lossy();
-    let set = match kind_of(first)? {
+    let set = match kind_of(files[0])? {
         Kind::Still => {
-            let shape = common_shape(train.iter().chain(test).map(|(file, _)| file.as_path()).collect())?;
+            let shape = common_shape(&files)?;
             let [train, test] = parts.map(|files| Pictures { shape, files });
             DataSet::new(name, class_names, train, test)
         }
         Kind::Events => {
-            let sensor = common_sensor(train.iter().chain(test).map(|(file, _)| file.as_path()).collect())?;
+            let sensor = common_sensor(&files)?;
             let [train, test] = parts.map(|files| Framed(Files::new(sensor, files, synfire_events::read)));
             DataSet::new(name, class_names, train, test)
         }
@@ -88,10 +88,7 @@ fn class_names(folders: &[&Path]) -> Result<Vec<String>, DataError> {
     }
     match names.len() {
         2..=256 => Ok(names),
-        found => {
-            let expected = "from 2 to 256 subfolders, one for each class".to_owned();
-            Err(DataError::Folder { path: folders[0].to_owned(), expected, found: found.to_string() })
-        }
+        found => Err(unlike(folders[0], "from 2 to 256 subfolders, one for each class", found.to_string())),
     }
 }
 
@@ -128,8 +125,8 @@ fn of_all<T: Send>(
 }
 
 /// The sensor that has room for all recordings.
-fn common_sensor(files: Vec<&Path>) -> Result<Sensor, DataError> {
-    let sensors = of_all(&files, |file| match kind_of(file)? {
+fn common_sensor(files: &[&Path]) -> Result<Sensor, DataError> {
+    let sensors = of_all(files, |file| match kind_of(file)? {
         Kind::Events => Ok(Reader::open(file)?.into_sensor()?),
         Kind::Still => Err(unlike(file, "a recording, as the first file is", "an image")),
     })?;
@@ -138,8 +135,8 @@ fn common_sensor(files: Vec<&Path>) -> Result<Sensor, DataError> {
 }
 
 /// The shape `[C, H, W]` of all images.
-fn common_shape(files: Vec<&Path>) -> Result<[usize; 3], DataError> {
-    let seen = of_all(&files, |file| match kind_of(file)? {
+fn common_shape(files: &[&Path]) -> Result<[usize; 3], DataError> {
+    let seen = of_all(files, |file| match kind_of(file)? {
         Kind::Still => {
             let decoder = reader(file)?.into_decoder().map_err(|error| damaged(file, &error))?;
             let grey = matches!(

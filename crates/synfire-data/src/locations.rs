@@ -61,6 +61,18 @@ impl Locations {
         self.holding(set).ok_or_else(|| DataError::SetNotFound { set, files, searched: self.0.clone() })
     }
 
+    /// The first folder of this data set there is, or the one in it that its published archive unpacks to.
+    pub(crate) fn find_unpacked(
+        &self,
+        set: &'static str,
+        files: &'static str,
+        archive_folder: &str,
+    ) -> Result<PathBuf, DataError> {
+        let folder = self.find(set, files)?;
+        let inner = folder.join(archive_folder);
+        Ok(if inner.is_dir() { inner } else { folder })
+    }
+
     /// The first folder of this name in them.
     pub(crate) fn holding(&self, name: &str) -> Option<PathBuf> {
         self.0.iter().map(|folder| folder.join(name)).find(|folder| folder.is_dir())

@@ -77,8 +77,8 @@ pub fn remotes() -> impl Iterator<Item = &'static Remote> {
 /// # Errors
 /// When there is no such set, or it is built in.
 pub fn find_remote(name: &str) -> Result<&'static Remote, DataError> {
-    let known = || remotes().map(|remote| remote.set).collect();
     let recipe = find(name)?;
+    let known = || remotes().map(|remote| remote.set).collect();
     recipe.remote.ok_or_else(|| DataError::BuiltIn { set: recipe.name, known: known() })
 }
 

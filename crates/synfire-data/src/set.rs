@@ -163,6 +163,11 @@ pub(crate) fn digit_names() -> Vec<String> {
     (0..10).map(|digit| digit.to_string()).collect()
 }
 
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// `60000` as `60,000`.
 pub(crate) fn thousands(n: u64) -> String {
     let digits = n.to_string();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::recordings::LabelledFiles;
-use crate::set::thousands;
+use crate::set::{hex, thousands};
 use crate::{DataError, random};
 
 /// The seed of splits that are the same for everyone.
@@ -69,7 +69,7 @@ fn list_checksum(train: &[(PathBuf, u8)], test: &[(PathBuf, u8)]) -> String {
             hash.update(format!("{part} {}/{}\n", name(file.parent()), name(Some(file))));
         }
     }
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize()[..8])
 }
 
 /// Two disjoint lists of sample numbers, each rising, that together are all samples.

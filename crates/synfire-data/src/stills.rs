@@ -31,6 +31,16 @@ impl Stills {
         format!("{:?} {} {:08x}", self.shape, self.pixels.len(), crc32c::crc32c(&self.pixels))
     }
 
+    /// The shape and the values of one.
+    ///
+    /// # Panics
+    /// When there is no image `i`.
+    pub(crate) fn image(&self, i: usize) -> ([usize; 3], Vec<f32>) {
+        let mut values = vec![0.0; self.image_len()];
+        self.load(i, &FrameSpec::default(), &mut values).expect("an image of this number");
+        (self.shape, values)
+    }
+
     fn image_len(&self) -> usize {
         self.shape.iter().product()
     }

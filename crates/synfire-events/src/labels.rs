@@ -44,6 +44,14 @@ pub struct Interval {
     pub end: i64,
 }
 
+impl Interval {
+    /// Whether a time belongs to it.
+    #[must_use]
+    pub fn holds(&self, t: i64) -> bool {
+        (self.start..self.end).contains(&t)
+    }
+}
+
 /// Reads a table.
 ///
 /// # Errors
@@ -94,8 +102,8 @@ fn fault(line: usize, expected: impl Into<String>, found: &str) -> EventError {
 /// The part of a recording in each of the intervals, with times as they were; it may be empty.
 #[must_use]
 pub fn cut(recording: &Recording, intervals: &[Interval]) -> Vec<Recording> {
-    let part = |&Interval { start, end, .. }: &Interval| {
-        let events = recording.events.iter().filter(|event| (start..end).contains(&event.t));
+    let part = |interval: &Interval| {
+        let events = recording.events.iter().filter(|event| interval.holds(event.t));
         Recording { sensor: recording.sensor, events: events.copied().collect() }
     };
     intervals.iter().map(part).collect()

@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 use synfire_events::NewFile;
 
 use crate::DataError;
+use crate::set::hex;
 
 /// Is a part of every key: raise it when anything changes that decides what is in a file.
 const VERSION: u32 = 1;
@@ -48,7 +49,7 @@ impl Description {
     /// Names the file: 32 hexadecimal digits of a hash of all that decides its content.
     pub(super) fn key(&self, identity: &str) -> String {
         let text = format!("{VERSION}\n{}{identity}", self.to_text());
-        Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        hex(&Sha256::digest(text)[..16])
     }
 
     fn to_text(&self) -> String {

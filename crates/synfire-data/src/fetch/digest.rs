@@ -8,6 +8,7 @@ use md5::{Digest, Md5};
 use sha2::Sha256;
 
 use super::{FetchError, Reason, RemoteFile};
+use crate::set::hex;
 
 /// Bytes read at once.
 pub(super) const CHUNK: usize = 1 << 16;
@@ -85,8 +86,4 @@ pub(super) fn of_open(
         digests.update(&chunk[..n]);
         progress(digests.len, total);
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -59,10 +59,7 @@ fn open(locations: &Locations) -> Result<DataSet, DataError> {
 
 /// Training and test images, and the folder they are in.
 pub(super) fn read_parts(locations: &Locations) -> Result<(Stills, Stills, PathBuf), DataError> {
-    let mut folder = locations.find(RECIPE.name, RECIPE.files)?;
-    if folder.join(ARCHIVE_FOLDER).is_dir() {
-        folder.push(ARCHIVE_FOLDER);
-    }
+    let folder = locations.find_unpacked(RECIPE.name, RECIPE.files, ARCHIVE_FOLDER)?;
     let train_files: Vec<PathBuf> =
         (1..=5).map(|n| folder.join(format!("data_batch_{n}.bin"))).filter(|file| file.is_file()).collect();
     let part = |expected, files| LAYOUT.read(Part { folder: &folder, expected, files });

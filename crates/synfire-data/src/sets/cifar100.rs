@@ -58,10 +58,7 @@ const CLASSES: &str = "\
     turtle, wardrobe, whale, willow tree, wolf, woman, worm";
 
 fn open(locations: &Locations) -> Result<DataSet, DataError> {
-    let mut folder = locations.find(RECIPE.name, RECIPE.files)?;
-    if folder.join(ARCHIVE_FOLDER).is_dir() {
-        folder.push(ARCHIVE_FOLDER);
-    }
+    let folder = locations.find_unpacked(RECIPE.name, RECIPE.files, ARCHIVE_FOLDER)?;
     let part = |expected| {
         let files: Vec<PathBuf> = [folder.join(expected)].into_iter().filter(|file| file.is_file()).collect();
         LAYOUT.read(Part { folder: &folder, expected, files })

@@ -15,6 +15,7 @@ use std::path::Path;
 
 use synfire_events::{EventError, Recording, Sensor};
 
+use super::DVS128;
 use super::cifar10::class_names;
 use crate::fetch::{Archive, Remote, RemoteFile, Then, Unpack};
 use crate::recordings::{Files, Framed, LabelledFiles, files_by_class, has_extension};
@@ -37,9 +38,6 @@ pub(crate) const STRATIFIED: Recipe = Recipe {
     ..RECIPE
 };
 
-/// That of a DVS128, of which the images fill the middle.
-const SENSOR: Sensor = Sensor { width: 128, height: 128 };
-
 /// Reads a recording, and puts it upright.
 fn read(file: &Path) -> Result<Recording, EventError> {
     let Recording { sensor: Sensor { width, height }, mut events } = synfire_events::read(file)?;
@@ -59,7 +57,7 @@ fn open(
     }
     let parts = split(files)?;
     let checksum = parts.note();
-    let part = |files| Framed(Files::new(SENSOR, files, read));
+    let part = |files| Framed(Files::new(DVS128, files, read));
     let mut set =
         DataSet::new(name, class_names(), part(parts.train), part(parts.test)).note_partial(9_000, 1_000);
     set.notes.push(checksum);

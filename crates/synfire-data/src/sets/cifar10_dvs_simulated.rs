@@ -3,14 +3,13 @@
 //!
 //! As many as CIFAR10-DVS has, 900 of each class to train on and 100 to test on: the first of CIFAR-10's training and test images.
 
-use synfire_events::Sensor;
 use synfire_events::simulate::{CameraSettings, Image, Moving};
 
-use super::cifar10;
+use super::{DVS128, cifar10};
 use crate::recordings::Framed;
 use crate::simulated::Simulated;
 use crate::stills::Stills;
-use crate::{DataError, DataSet, FrameSpec, Locations, Recipe, Source};
+use crate::{DataError, DataSet, Locations, Recipe, Source};
 
 pub(crate) const RECIPE: Recipe = Recipe {
     name: "cifar10-dvs-simulated",
@@ -21,8 +20,6 @@ pub(crate) const RECIPE: Recipe = Recipe {
     remote: cifar10::RECIPE.remote,
     open,
 };
-
-const SENSOR: Sensor = Sensor { width: 128, height: 128 };
 
 fn open(locations: &Locations) -> Result<DataSet, DataError> {
     let (train, test, folder) = cifar10::read_parts(locations)?;
@@ -41,10 +38,8 @@ fn part(name: &'static str, images: &Stills, of_each: usize) -> impl Source + us
     };
     let images = images.subset(&(0..images.len()).filter(taken).collect::<Vec<_>>());
     let labels = images.labels().into_iter().map(|label| label as u8).collect();
-    Framed(Simulated::new(name, SENSOR, camera(), labels, images.checksum(), move |i, _| {
-        let [channels, height, width] = images.shape(&FrameSpec::default());
-        let mut values = vec![0.0; channels * height * width];
-        images.load(i, &FrameSpec::default(), &mut values).expect("an image for each label");
+    Framed(Simulated::new(name, DVS128, camera(), labels, images.checksum(), move |i, _| {
+        let ([_, height, width], values) = images.image(i);
         Moving::closed_loop(Image::new(width, height, brightness(&values, height * width)))
     }))
 }

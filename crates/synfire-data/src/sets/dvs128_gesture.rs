@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use synfire_events::labels::{self, Interval};
 use synfire_events::{Reader, Recording, Sensor};
 
+use super::DVS128;
 use crate::fetch::{Archive, Remote, RemoteFile, Then, Unpack};
 use crate::recordings::{Framed, Recordings, identity_of};
 use crate::{DataError, DataSet, Locations, Recipe};
@@ -49,7 +50,6 @@ static REMOTE: Remote = Remote {
 
 /// The folder that the published archive unpacks to.
 const ARCHIVE_FOLDER: &str = "DvsGesture";
-const SENSOR: Sensor = Sensor { width: 128, height: 128 };
 /// As `gesture_mapping.csv` of the archive names them, from 1 on.
 const CLASSES: [&str; 11] = [
     "hand clapping",
@@ -66,10 +66,7 @@ const CLASSES: [&str; 11] = [
 ];
 
 fn open(locations: &Locations) -> Result<DataSet, DataError> {
-    let mut folder = locations.find(RECIPE.name, RECIPE.files)?;
-    if folder.join(ARCHIVE_FOLDER).is_dir() {
-        folder.push(ARCHIVE_FOLDER);
-    }
+    let folder = locations.find_unpacked(RECIPE.name, RECIPE.files, ARCHIVE_FOLDER)?;
     let part = |list| Trials::listed(&folder, list).map(Framed);
     let (train, test) = (part("trials_to_train.txt")?, part("trials_to_test.txt")?);
     let names = CLASSES.map(str::to_owned).to_vec();
@@ -120,7 +117,7 @@ impl Trials {
 
 impl Recordings for Trials {
     fn sensor(&self) -> Sensor {
-        SENSOR
+        DVS128
     }
 
     fn labels(&self) -> &[u8] {
@@ -128,12 +125,12 @@ impl Recordings for Trials {
     }
 
     fn recording(&self, i: usize) -> Result<Recording, DataError> {
-        let (file, Interval { start, end, .. }) = self.intervals[i];
+        let (file, interval) = self.intervals[i];
         let mut reader = Reader::open(&self.files[file])?;
-        let mut recording = Recording { sensor: SENSOR, events: Vec::new() };
+        let mut recording = Recording { sensor: DVS128, events: Vec::new() };
         // Pieces are in the order of time, which a camera's clock keeps.
-        while let Some(events) = reader.next_events()?.filter(|events| events[0].t < end) {
-            recording.events.extend(events.iter().filter(|event| (start..end).contains(&event.t)));
+        while let Some(events) = reader.next_events()?.filter(|events| events[0].t < interval.end) {
+            recording.events.extend(events.iter().filter(|event| interval.holds(event.t)));
         }
         Ok(recording)
     }

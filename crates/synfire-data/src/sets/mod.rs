@@ -1,5 +1,10 @@
 //! The recipes, a file each.
 
+use synfire_events::Sensor;
+
+/// That of the camera DVS128, with which several sets were recorded.
+const DVS128: Sensor = Sensor { width: 128, height: 128 };
+
 mod cifar;
 pub(crate) mod cifar10;
 pub(crate) mod cifar100;

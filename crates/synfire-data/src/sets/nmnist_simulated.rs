@@ -9,7 +9,7 @@ use crate::recordings::Framed;
 use crate::set::digit_names;
 use crate::simulated::Simulated;
 use crate::stills::Stills;
-use crate::{DataError, DataSet, FrameSpec, Locations, Recipe, Source};
+use crate::{DataError, DataSet, Locations, Recipe, Source};
 
 pub(crate) const RECIPE: Recipe = Recipe {
     name: "nmnist-simulated",
@@ -29,11 +29,9 @@ fn open(locations: &Locations) -> Result<DataSet, DataError> {
 }
 
 fn part(name: &'static str, images: Stills) -> impl Source {
-    let [_, height, width] = images.shape(&FrameSpec::default());
     let labels = images.labels().into_iter().map(|label| label as u8).collect();
     Framed(Simulated::new(name, SENSOR, CameraSettings::default(), labels, images.checksum(), move |i, _| {
-        let mut pixels = vec![0.0; width * height];
-        images.load(i, &FrameSpec::default(), &mut pixels).expect("an image for each label");
+        let ([_, height, width], pixels) = images.image(i);
         Moving::saccades(Image::new(width, height, pixels))
     }))
 }

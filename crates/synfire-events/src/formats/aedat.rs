@@ -45,7 +45,7 @@ pub(super) const DVS128: Camera =
 
 /// The cameras of the DAVIS family; those that most recordings are of come first, and are written. The converter aedat4to2
 /// calls the second DAVI346.
-pub(super) static DAVIS: [Camera; 5] = [
+static DAVIS: [Camera; 5] = [
     camera(&["davis240"], (240, 180), "eu.seebetter.ini.chips.davis.DAVIS240C", "DAVIS240C"),
     camera(&["davis346", "davi346"], (346, 260), "eu.seebetter.ini.chips.davis.Davis346blue", "DAVIS346B"),
     camera(&["davis640"], (640, 480), "eu.seebetter.ini.chips.davis.Davis640", "DAVIS640"),
@@ -54,7 +54,8 @@ pub(super) static DAVIS: [Camera; 5] = [
 ];
 
 impl Camera {
-    fn all() -> impl Iterator<Item = &'static Self> {
+    /// All of them, the DVS128 first.
+    pub(super) fn all() -> impl Iterator<Item = &'static Self> {
         std::iter::once(&DVS128).chain(&DAVIS)
     }
 

@@ -35,8 +35,8 @@
 //! Times are signed as the specification says, where Python's readers take them without sign. Their 32 bits turn after 71.6
 //! minutes: an event is taken for the time that is nearest to the last one's, so that times may run backwards too.
 
-use super::aedat::{Camera, DAVIS, DVS128, Header, sensor_line};
-use super::{Decoded, Decoder, EncodeError, Encoder, Fault, Output, ask_for_step, no_rest};
+use super::aedat::{Camera, DVS128, Header, sensor_line};
+use super::{Decoded, Decoder, EncodeError, Encoder, Fault, Output, ask_for_step, nearest_time, no_rest};
 use crate::{Event, Sensor};
 
 /// The first line.
@@ -174,8 +174,7 @@ impl Decoder for Records {
         let time = |[.., a, b, c, d]: [u8; RECORD]| i32::from_be_bytes([a, b, c, d]);
         let mut last = self.last.unwrap_or_else(|| records.first().map_or(0, |record| time(*record).into()));
         for (i, record) in records.iter().enumerate() {
-            // The step from the last time is that of 32 bits with a sign.
-            last += i64::from(time(*record).wrapping_sub(last as i32));
+            last = nearest_time(last, time(*record).cast_unsigned());
             let [a, b, c, d, ..] = *record;
             let address = u32::from_be_bytes([a, b, c, d]);
             if address & layout.others != 0 {
@@ -209,7 +208,7 @@ impl Decoder for Records {
 pub(crate) fn encoder(sensor: Sensor, output: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
     let room =
         |camera: &&Camera| sensor.width <= camera.sensor.width && sensor.height <= camera.sensor.height;
-    let camera = Camera::of(sensor).or_else(|| std::iter::once(&DVS128).chain(&DAVIS).find(room));
+    let camera = Camera::of(sensor).or_else(|| Camera::all().find(room));
     let Some(camera) = camera else {
         return Err(EncodeError::unfit(0, "a sensor of at most 640x480 pixels", sensor.to_string()));
     };

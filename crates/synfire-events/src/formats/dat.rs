@@ -18,7 +18,7 @@
 //! sensor, each as large as the car in it, and moved to the first pixel, so that the camera's sensor would say nothing.
 
 use super::prophesee::{self, Header};
-use super::{Decoded, Decoder, EncodeError, Encoder, Fault, Output, ask_for_step, no_rest};
+use super::{Decoded, Decoder, EncodeError, Encoder, Fault, Output, ask_for_step, nearest_time, no_rest};
 use crate::{Event, Sensor};
 
 /// Bytes of an event.
@@ -82,8 +82,7 @@ impl Decoder for Records {
         let time = |[a, b, c, d, ..]: [u8; RECORD]| u32::from_le_bytes([a, b, c, d]);
         let mut last = self.last.unwrap_or_else(|| records.first().map_or(0, |record| time(*record).into()));
         for (i, record) in records.iter().enumerate() {
-            // The step from the last time is that of 32 bits with a sign.
-            last += i64::from(time(*record).wrapping_sub(last as u32).cast_signed());
+            last = nearest_time(last, time(*record));
             let [.., a, b, c, d] = *record;
             let pixel = u32::from_le_bytes([a, b, c, d]);
             let x = (pixel & ((1 << x_bits) - 1)) as u16;

@@ -147,6 +147,12 @@ pub(crate) fn no_rest(rest: &[u8], record: &str) -> Result<(), Fault> {
     }
 }
 
+/// The time nearest to the `last` one that has these low 32 bits: the clock of a camera turns, and times may run backwards too.
+#[inline]
+pub(crate) fn nearest_time(last: i64, low: u32) -> i64 {
+    last + i64::from(low.wrapping_sub(last as u32).cast_signed())
+}
+
 /// Asks for a time that 32 bits tell: the first one of `first`, the others by the step from the `last` one.
 pub(crate) fn ask_for_step(
     index: usize,

@@ -11,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use synfire_data::folder::SIMULATED;
 use synfire_data::{FrameSpec, Source};
+use synfire_events::formats::nmnist::SENSOR;
 use synfire_events::simulate::{Camera, CameraSettings, Image, Moving, record};
 use synfire_events::{Format, Recording, Sensor};
 
@@ -195,7 +196,8 @@ impl Simulate {
         }
         let [_, height, width] = set.shape(&FrameSpec::default());
         // The format of N-MNIST does not tell the sensor; readers know N-MNIST's.
-        let usual = if [height, width] == [34, 34] { Format::Nmnist } else { Format::Aedat4 };
+        let of_nmnist = [SENSOR.height, SENSOR.width].map(usize::from) == [height, width];
+        let usual = if of_nmnist { Format::Nmnist } else { Format::Aedat4 };
         let format = self.format.format.as_deref().map_or(Ok(usual), str::parse)?;
         fs::create_dir_all(&self.output).map_err(|error| write_failed(&self.output, error))?;
         let note = self.output.join(SIMULATED);
