@@ -152,10 +152,8 @@ impl Denoise {
     fn keeps(&mut self, event: &Event) -> bool {
         let at = (usize::from(event.y) + 1) * self.stride + usize::from(event.x) + 1;
         self.last[at] = Some(event.t);
-        let recent = |pixel: &Option<i64>| {
-            // An event behind this one in time, where times run backwards, is a neighbour too.
-            pixel.is_some_and(|t| event.t <= t || event.t.abs_diff(t) <= self.within)
-        };
+        // Where times run backwards, an event shortly after this one is a neighbour too.
+        let recent = |pixel: &Option<i64>| pixel.is_some_and(|t| event.t.abs_diff(t) <= self.within);
         let row = |from: usize| &self.last[from..from + 3];
         let (above, below) = (row(at - self.stride - 1), row(at + self.stride - 1));
         let beside = [&self.last[at - 1], &self.last[at + 1]];

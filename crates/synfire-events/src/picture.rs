@@ -94,10 +94,12 @@ struct Fit {
 }
 
 impl Fit {
-    /// As large as `room` pixels, in width or in height, allow.
-    fn new(sensor: Sensor, side: u16, room: usize) -> Self {
-        let side = usize::from(side).max(1);
-        Self { sensor, up: (room / side).max(1), down: side.div_ceil(room.max(1)) }
+    /// As large as a width and a height allow, neither of them 0.
+    fn new(sensor: Sensor, room: [usize; 2]) -> Self {
+        let sides = [sensor.width, sensor.height].map(|side| usize::from(side).max(1));
+        let up = (room[0] / sides[0]).min(room[1] / sides[1]).max(1);
+        let down = sides[0].div_ceil(room[0]).max(sides[1].div_ceil(room[1]));
+        Self { sensor, up, down }
     }
 
     /// Width and height in squares.
@@ -130,14 +132,19 @@ impl Fit {
     }
 }
 
+/// The earliest time and how long it is to the latest, in microseconds; at least one.
+fn span(events: &[Event]) -> (i64, f32) {
+    let first = events.iter().map(|event| event.t).min().unwrap_or(0);
+    let last = events.iter().map(|event| event.t).max().unwrap_or(0);
+    (first, last.abs_diff(first).max(1) as f32)
+}
+
 /// Events in space and time: time runs to the right, and the sensor is seen at a slant. `now`, a share of the time, shows the
 /// sensor at that moment.
 #[must_use]
 pub fn space_time(recording: &Recording, [width, height]: [usize; 2], now: Option<f32>) -> Picture {
     let Recording { sensor, events } = recording;
-    let first = events.iter().map(|event| event.t).min().unwrap_or(0);
-    let last = events.iter().map(|event| event.t).max().unwrap_or(0);
-    let duration = (last.saturating_sub(first)).max(1) as f32;
+    let (first, duration) = span(events);
     // Columns of the sensor go to the right and upwards, rows downwards.
     let (columns, rows) = (f32::from(sensor.width.max(1)), f32::from(sensor.height.max(1)));
     let margin = 12.0;
@@ -154,7 +161,7 @@ pub fn space_time(recording: &Recording, [width, height]: [usize; 2], now: Optio
     let spread: &[f32] = if pixels_each > 25.0 { &[-0.6, 0.6] } else { &[0.0] };
     let each = (0.2 * pixels_each / (spread.len() * spread.len()) as f32).clamp(0.05, 1.2);
     for event in events {
-        let share = event.t.saturating_sub(first) as f32 / duration;
+        let share = event.t.abs_diff(first) as f32 / duration;
         let [x, y] = place(share, f32::from(event.x) + 0.5, f32::from(event.y) + 0.5);
         for dy in spread {
             spread.iter().for_each(|dx| light.add(x + dx, y + dy, event.on, each));
@@ -203,7 +210,8 @@ pub fn sheet(recording: &Recording, frames: usize) -> Picture {
     let sensor = recording.sensor;
     let frames = frames.clamp(1, 64);
     let in_row = frames.min(8);
-    let fit = Fit::new(sensor, sensor.width, (WIDTH - GAP) / in_row - GAP);
+    let room = (WIDTH - GAP) / in_row - GAP;
+    let fit = Fit::new(sensor, [room, 2 * room]);
     let [across, down] = fit.size().map(|side| side + GAP);
     let width = WIDTH.max(GAP + in_row * across);
     let below = GAP + frames.div_ceil(in_row) * down;
@@ -224,14 +232,13 @@ pub fn sheet(recording: &Recording, frames: usize) -> Picture {
 pub fn film(recording: &Recording, count: usize) -> impl Iterator<Item = Picture> {
     const HEIGHT: usize = 320;
     let sensor = recording.sensor;
-    let fit = Fit::new(sensor, sensor.height, HEIGHT);
+    let fit = Fit::new(sensor, [2 * HEIGHT, HEIGHT]);
     let [frame_width, frame_height] = fit.size();
     let height = frame_height.max(HEIGHT);
-    let first = recording.events.first().map_or(0, |event| event.t);
-    let duration = recording.events.last().map_or(1, |event| event.t - first).max(1) as f32;
+    let (first, duration) = span(&recording.events);
     stretches(&recording.events, count).map(move |events| {
-        let now = events.last().map_or(1.0, |event| (event.t - first) as f32 / duration);
-        let cloud = space_time(recording, [2 * height, height], Some(now.clamp(0.0, 1.0)));
+        let now = events.last().map_or(1.0, |event| event.t.abs_diff(first) as f32 / duration);
+        let cloud = space_time(recording, [2 * height, height], Some(now));
         let mut picture = Picture::new(frame_width + cloud.width, height);
         picture.paste(&fit.frame(events), [0, (height - frame_height) / 2]);
         picture.paste(&cloud, [frame_width, 0]);

@@ -168,23 +168,30 @@ impl Statistics {
     }
 
     /// Pixels that fire whatever is seen: with at least 50 events, and more than ten times as many (and ten more) as half of the 24
-    /// pixels around them have. The busiest come first.
+    /// pixels around them have, or of as many as there are within [`Statistics::needed_sensor`]. The busiest come first.
     #[must_use]
     pub fn hot_pixels(&self) -> Vec<Pixel> {
-        let hot =
-            |&(x, y, n): &(usize, usize, u32)| n >= HOT_AT_LEAST && n / HOT_TIMES > self.median_around(x, y);
+        let Some(sensor) = self.needed_sensor() else { return Vec::new() };
+        let hot = |&(x, y, n): &(usize, usize, u32)| {
+            n >= HOT_AT_LEAST && n / HOT_TIMES > self.median_around(x, y, sensor)
+        };
         let as_pixel = |(x, y, events): (usize, usize, u32)| Pixel { x: x as u16, y: y as u16, events };
         let mut pixels: Vec<Pixel> = self.pixels.active().filter(hot).map(as_pixel).collect();
         pixels.sort_by_key(|pixel| std::cmp::Reverse(pixel.events));
         pixels
     }
 
-    /// The median of the events of the pixels around one, at most two away.
-    fn median_around(&self, x: usize, y: usize) -> u32 {
-        let sides = |at: usize| at.saturating_sub(2)..=at + 2;
-        let around = sides(y).flat_map(|row| sides(x).map(move |column| (column, row)));
+    /// The median of the events of the pixels around one, at most two away; 0 where there are none. Where no event ever was, the
+    /// sensor may have ended.
+    fn median_around(&self, x: usize, y: usize, sensor: Sensor) -> u32 {
+        let sides = |at: usize, end: u16| at.saturating_sub(2)..(at + 3).min(end.into());
+        let around =
+            sides(y, sensor.height).flat_map(|row| sides(x, sensor.width).map(move |column| (column, row)));
         let mut counts: Vec<u32> =
             around.filter(|&other| other != (x, y)).map(|(x, y)| self.pixels.at(x, y)).collect();
+        if counts.is_empty() {
+            return 0;
+        }
         let middle = counts.len() / 2;
         *counts.select_nth_unstable(middle).1
     }

@@ -53,6 +53,9 @@ fn noise_is_what_no_neighbour_has_seen_lately() {
     let events =
         [event(0, 0, 0), event(1, 0, 1), event(2, 7, 5), event(3, 7, 4), event(4, 7, 2), event(5, 0, 3)];
     assert_eq!(edited(denoise(), &events), [event(1, 0, 1), event(3, 7, 4)]);
+    // Where times run backwards, as after a camera's clock began anew, what was long after is no neighbour.
+    let events = [event(1_000, 3, 3), event(0, 3, 2), event(5, 3, 3)];
+    assert_eq!(edited(denoise(), &events), [event(5, 3, 3)]);
     let wide = Sensor { width: u16::MAX, height: u16::MAX };
     assert!(Edits::new(wide).denoised(10).is_err());
 }
@@ -155,6 +158,22 @@ fn a_hot_pixel_stands_out_of_what_is_around_it() {
     assert!(found.problems().contains(&Problem::HotPixels(vec![hot])));
     let silenced = edited(Edits::new(SENSOR).without(vec![[3, 2]]), &events);
     assert_eq!(silenced.len(), events.len() - 100);
+}
+
+#[test]
+fn no_pixel_is_hot_for_lying_at_an_edge() {
+    let all = |t: i64| (0..6).flat_map(move |y| (0..8).map(move |x| event(t, x, y)));
+    let mut events: Vec<Event> = (0..100).flat_map(all).collect();
+    let of = |events: &[Event]| Statistics::of(&Recording { sensor: SENSOR, events: events.to_vec() });
+    assert_eq!(of(&events).hot_pixels(), []);
+    // Nor is it spared: ten times as many as all others in each corner.
+    let corners = [(0, 0), (7, 0), (0, 5), (7, 5)];
+    events.extend((0..1_000).flat_map(|t| corners.map(|(x, y)| event(t, x, y))));
+    let found: Vec<_> = of(&events).hot_pixels().iter().map(|pixel| (pixel.x, pixel.y)).collect();
+    assert_eq!(found, corners);
+    // A recording of one pixel alone has nothing around it.
+    let alone: Vec<Event> = (0..50).map(|t| event(t, 0, 0)).collect();
+    assert_eq!(of(&alone).hot_pixels(), [Pixel { x: 0, y: 0, events: 50 }]);
 }
 
 #[test]

@@ -66,6 +66,7 @@ fn files_of_numpy_are_read() {
         ("records.npz", Format::Npz),
         ("savetxt.txt", Format::Csv),
         ("seconds.txt", Format::Csv),
+        ("savetxt_floats.txt", Format::Csv),
     ];
     for (name, format) in formats {
         assert_eq!(Reader::open(&folder.join(name)).unwrap().format(), format, "{name}");
@@ -345,6 +346,8 @@ fn text_is_read_however_it_is_parted_and_named() {
         ",x,y,t,p\n0,5,6,10,True\n1,3,7,11,False\n",
         "# made by hand\n# x y t p\n5 6 10 1\n3 7 11 0",
         "% p x y t\n1 5 6 10\n0 3 7 11",
+        "1.000e+01 5.000e+00 6.000e+00 1.000e+00\n1.100e+01 3.000e+00 7.000e+00 0.000e+00\n",
+        "t,x,y,p\n10.0,5,6,1.0\n11.0,3,7,-1.0\n",
     ] {
         assert_eq!(events(text.as_bytes(), None).unwrap(), known, "{text:?}");
     }
@@ -377,6 +380,9 @@ fn lines_that_are_no_events_are_faults() {
         ("11 3 7 on", "a polarity of 0 or 1, or of -1 or 1"),
         ("1234567890123456789 3 7 0", "a time in whole microseconds"),
         ("- 3 7 0", "a time in whole microseconds"),
+        ("1e300 3 7 0", "a time in whole microseconds"),
+        ("11 nan 7 0", "an x from 0 to 65534"),
+        ("11 3.25e+00 7 0", "an x from 0 to 65534"),
     ];
     for (line, what) in bad {
         // Many good lines first, so that the units are seen from them.

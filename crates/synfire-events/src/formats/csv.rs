@@ -5,9 +5,9 @@
 //! | columns | parted by semicolons, else commas, else blanks or tabs, whichever is in the first line |
 //! | first line | may name them: t (or ts, timestamp, time), x, y and p (or pol, polarity, on), in any order and beside others; the names may be in quotes, or behind a comment mark, as `numpy.savetxt` writes them |
 //! | without names | four columns; t, x, y, p unless x, y, t, p or x, y, p, t alone has times that never fall and polarities in the lines at the start of the file |
-//! | x, y | whole numbers |
+//! | x, y | whole numbers, also written as `3.0` or, as `numpy.savetxt` does unasked, `3.0e+00` |
 //! | polarity | 1 is on, 0 or -1 off; pandas' `True` and `False` too |
-//! | time | microseconds; seconds, if one at the start of the file has a decimal point or an exponent, rounded to microseconds |
+//! | time | microseconds; seconds, if one at the start of the file has a fraction, rounded to microseconds |
 //! | comments | lines that begin with `#` or `%`, wherever they stand, and empty lines |
 //! | sensor | a comment `# sensor 34x34`, or `%geometry:34,34` as Metavision writes it, in front of the events; else it is not known |
 //!
@@ -20,7 +20,7 @@
 
 use std::io::Write;
 
-use super::table::{self, NONE, micros, misfit, places, quoted};
+use super::table::{self, NONE, micros, misfit, places, quoted, whole};
 use super::{Decoded, Decoder, EncodeError, Encoder, Fault, HEAD, Output};
 use crate::{Event, Sensor};
 
@@ -133,7 +133,7 @@ impl Table {
             }
         };
         let time = columns.iter().position(|column| *column == Some(0)).unwrap_or(0);
-        let is_fraction = |field: &[u8]| field.iter().any(|byte| b".eE".contains(byte));
+        let is_fraction = |field: &[u8]| float(field).is_some_and(|time| time.fract().abs() > 0.0);
         let seconds = rows.clone().any(|line| separator.fields(line).nth(time).is_some_and(is_fraction));
         Ok((start, Self { separator, columns, seconds, sensor }))
     }
@@ -146,7 +146,7 @@ impl Table {
             match columns.next() {
                 Some(Some(0)) if self.seconds => row[0] = seconds(field),
                 Some(Some(3)) => row[3] = polarity(field),
-                Some(Some(column)) => row[*column] = integer(field),
+                Some(Some(column)) => row[*column] = number(field),
                 Some(None) => {}
                 None => return Err(format!("{} columns", self.columns.len())),
             }
@@ -243,7 +243,16 @@ fn polarity(field: &[u8]) -> i64 {
     match field {
         b"True" => 1,
         b"False" => 0,
-        _ => integer(field),
+        _ => number(field),
+    }
+}
+
+/// A whole number, whether or not it is written as a float, or [`NONE`].
+fn number(field: &[u8]) -> i64 {
+    match integer(field) {
+        // Digits alone, but too many of them, are no float: it would lose some.
+        NONE if field.iter().any(|byte| b".eE".contains(byte)) => float(field).map_or(NONE, whole),
+        integer => integer,
     }
 }
 
