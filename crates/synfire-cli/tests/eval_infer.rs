@@ -4,7 +4,7 @@ mod common;
 
 use common::{Sandbox, TINY_NMNIST, json_lines, recording, write_nmnist};
 use image::{GrayImage, Luma};
-use synfire_events::{Format, to_bytes};
+use synfire_events::{Format, Recording, Sensor, to_bytes};
 
 #[test]
 fn eval_repeats_the_test_of_the_run() {
@@ -82,7 +82,11 @@ fn infer_takes_recordings() {
     sandbox.write("ragged.bin", [0; 12]);
     sandbox.fails(&["infer", "run", "ragged.bin"], 1, &["ragged.bin", "byte 10"]);
     sandbox.write("outside.bin", [34, 0, 0, 0, 0]);
-    sandbox.fails(&["infer", "run", "outside.bin"], 1, &["outside.bin", "2x34x34", "2x240x304"]);
+    sandbox.fails(
+        &["infer", "run", "outside.bin"],
+        1,
+        &["outside.bin", "expected a recording of the 34x34 sensor, found one of 304x240"],
+    );
     sandbox.write("empty.bin", []);
     sandbox.fails(&["infer", "run", "empty.bin"], 1, &["empty.bin", "at least one event"]);
 }
@@ -104,6 +108,25 @@ fn infer_frames_recordings_as_the_run_did() {
     sandbox.write("seven.bin", to_bytes(Format::Nmnist, &recording(24, 3)).unwrap());
     sandbox.ok(&["infer", "run", "seven.bin"]);
     sandbox.ok(&["eval", "run"]);
+
+    // Frames are scaled from the sensor that was trained on, whatever a file tells of its own: the same events, the same answer.
+    let seven = recording(24, 3);
+    let output = |file: &str, format, sensor| {
+        let recording = Recording { sensor, events: seven.events.clone() };
+        sandbox.write(file, to_bytes(format, &recording).unwrap());
+        let line = json_lines(&sandbox.ok(&["infer", "run", file, "--json"])).remove(0);
+        (line["output"].clone(), line["warning"].as_str().unwrap_or_default().to_owned())
+    };
+    let known = output("seven.npy", Format::Npy, seven.sensor);
+    assert_eq!(output("same.aedat4", Format::Aedat4, seven.sensor), known);
+    assert_eq!(known.1, "");
+    let (of_smaller, warning) = output("seven.aedat4", Format::Aedat4, Sensor { width: 30, height: 33 });
+    assert_eq!(of_smaller, known.0);
+    assert!(warning.contains("its sensor is 30x33, the network was trained on 34x34"), "{warning}");
+    let larger = Recording { sensor: Sensor { width: 35, height: 34 }, events: seven.events };
+    sandbox.write("larger.aedat4", to_bytes(Format::Aedat4, &larger).unwrap());
+    let told = ["larger.aedat4", "of the 34x34 sensor, found one of 35x34"];
+    sandbox.fails(&["infer", "run", "larger.aedat4"], 1, &told);
 }
 
 #[test]
@@ -115,7 +138,7 @@ fn infer_says_what_is_wrong_with_a_file() {
     sandbox.fails(&["infer", "run", "absent.png"], 1, &["absent.png"]);
     sandbox.fails(&["infer", "run", "words.txt"], 1, &["words.txt"]);
     sandbox.write("words.txt", "many");
-    let told = ["words.txt", "expected an image (PNG, JPEG, PNM, BMP) or a recording"];
+    let told = ["words.txt", "expected an image (PNG, JPEG, PNM, BMP, GIF) or a recording"];
     sandbox.fails(&["infer", "run", "words.txt"], 1, &told);
     sandbox.fails(&["infer", "run", "run"], 1, &["run:", "directory"]);
     sandbox.write("seven.bin", to_bytes(Format::Nmnist, &recording(24, 3)).unwrap());

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use rayon::prelude::*;
-use synfire_events::{NewFile, Recording};
+use synfire_events::{NewFile, Recording, Sensor};
 
 use crate::locations::cache_folder;
 use crate::{DataError, FrameSpec, Kind, Source};
@@ -221,6 +221,10 @@ impl Source for Cached {
 
     fn recording(&self, i: usize) -> Result<Option<Recording>, DataError> {
         self.source.recording(i)
+    }
+
+    fn sensor(&self) -> Option<Sensor> {
+        self.source.sensor()
     }
 
     fn identity(&self) -> Result<Option<String>, DataError> {

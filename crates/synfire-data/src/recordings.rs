@@ -56,8 +56,13 @@ impl<R: Recordings> Source for Framed<R> {
         self.checked(i).map(Some)
     }
 
+    fn sensor(&self) -> Option<Sensor> {
+        Some(self.0.sensor())
+    }
+
     fn identity(&self) -> Result<Option<String>, DataError> {
-        self.0.identity().map(Some)
+        // The sensor, which frames are scaled from, may be that of a recording in another part.
+        Ok(Some(format!("sensor {}\n{}", self.0.sensor(), self.0.identity()?)))
     }
 }
 
@@ -105,14 +110,7 @@ impl Recordings for Files {
     fn recording(&self, i: usize) -> Result<Recording, DataError> {
         let file = &self.files[i];
         let recording = (self.read)(file)?;
-        let (sensor, found) = (self.sensor, recording.sensor);
-        if found.width > sensor.width || found.height > sensor.height {
-            let (expected, found) = (format!("a recording of the {sensor} sensor"), found.to_string());
-            let source = EventError::Frames { expected, found };
-            return Err(DataError::Framing { file: file.clone(), source });
-        }
-        // A file may tell no sensor, but as much of it as it needs.
-        Ok(Recording { sensor, ..recording })
+        recording.on(self.sensor).map_err(|source| DataError::Framing { file: file.clone(), source })
     }
 
     fn name(&self, i: usize) -> PathBuf {

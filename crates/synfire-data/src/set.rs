@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use synfire_events::{FrameSpec, Recording};
+use synfire_events::{FrameSpec, Recording, Sensor};
 
 use crate::DataError;
 
@@ -47,6 +47,11 @@ pub trait Source: Send + Sync {
     /// When there is no sample `i`, or its file cannot be read.
     fn recording(&self, _i: usize) -> Result<Option<Recording>, DataError> {
         Ok(None)
+    }
+
+    /// The sensor of all recordings, where samples are recordings.
+    fn sensor(&self) -> Option<Sensor> {
+        None
     }
 
     /// A text that is another one whenever samples would be: files with their sizes and times of change, or what is simulated.

@@ -79,6 +79,22 @@ fn recordings_without_parts_are_split_once_and_for_all() {
     assert_eq!(set.notes, opened(folder.path()).unwrap().notes);
     assert!(load(&*set.train, 0).iter().sum::<f32>() >= 20.0);
 
+    // A larger recording in the other part is another sensor, from which frames are scaled.
+    let identities = |set: &DataSet| [&set.train, &set.test].map(|part| part.identity().unwrap().unwrap());
+    let before = identities(&set);
+    let large = Recording { sensor: Sensor { width: 14, height: 10 }, ..recording(25) };
+    let file = folder.path().join("9/11.anything");
+    write(&file, Format::Aedat4, &large).unwrap();
+    let with_large = opened(folder.path()).unwrap();
+    assert_eq!(with_large.train.sensor(), Some(large.sensor));
+    let after = identities(&with_large);
+    fs::remove_file(file).unwrap();
+    assert!(
+        before.iter().zip(&after).all(
+            |(before, after)| before.starts_with("sensor 12x10\n") && after.starts_with("sensor 14x10\n")
+        )
+    );
+
     let checked = check(&*set.train, 2, &mut |_| ());
     assert_eq!((checked.of_class, checked.damaged.len(), checked.doubtful.len()), (vec![8, 8], 0, 0));
     let test: u64 = check(&*set.test, 2, &mut |_| ()).events;
@@ -226,7 +242,7 @@ fn the_splits_of_cifar10_dvs_have_names() {
     let large = Recording { sensor: Sensor { width: 129, height: 10 }, ..recording(20) };
     write(&root.join("truck/cifar10_truck_0.aedat"), Format::Dat, &large).unwrap();
     let error = set("cifar10-dvs").train.recording(18).unwrap_err().to_string();
-    let told = "expected a recording of the 128x128 sensor, found 10x129";
+    let told = "expected a recording of the 128x128 sensor, found one of 10x129";
     assert!(error.contains("cifar10_truck_0.aedat") && error.contains(told), "{error}");
     let checked = check(&*set("cifar10-dvs").train, 10, &mut |_| ());
     assert_eq!(checked.damaged.iter().map(|(i, _)| *i).collect::<Vec<_>>(), [18]);

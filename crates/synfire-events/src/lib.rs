@@ -101,3 +101,18 @@ pub struct Recording {
     /// The events, in the order of the file; usually, but not necessarily, by rising time.
     pub events: Vec<Event>,
 }
+
+impl Recording {
+    /// The same events on the sensor that other recordings have: a file may tell none, but as much of it as its events need.
+    ///
+    /// # Errors
+    /// When the sensor is too small.
+    pub fn on(self, sensor: Sensor) -> Result<Self, EventError> {
+        let found = self.sensor;
+        if found.width > sensor.width || found.height > sensor.height {
+            let expected = format!("a recording of the {sensor} sensor");
+            return Err(EventError::Frames { expected, found: format!("one of {found}") });
+        }
+        Ok(Self { sensor, ..self })
+    }
+}

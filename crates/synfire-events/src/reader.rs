@@ -209,14 +209,14 @@ impl Reader {
     ///
     /// # Errors
     /// As [`Reader::next_events`], and when there is no event.
-    pub fn into_recording(mut self) -> Result<Recording, EventError> {
+    pub fn read_to_end(&mut self) -> Result<Recording, EventError> {
         self.events.clear();
         while !self.done {
             self.step()?;
         }
         let events = std::mem::take(&mut self.events);
         if events.is_empty() {
-            return Err(EventError::NoEvents { file: self.file, bytes: self.offset });
+            return Err(EventError::NoEvents { file: self.file.clone(), bytes: self.offset });
         }
         let sensor = self.sensor().unwrap_or_else(|| Sensor::ONE.covering(&events));
         Ok(Recording { sensor, events })
@@ -239,7 +239,7 @@ impl Reader {
 /// Reads a whole recording, whose format is seen from its content.
 ///
 /// # Errors
-/// As [`Reader::open`] and [`Reader::into_recording`].
+/// As [`Reader::open`] and [`Reader::read_to_end`].
 pub fn read(path: &Path) -> Result<Recording, EventError> {
-    Reader::open(path)?.into_recording()
+    Reader::open(path)?.read_to_end()
 }

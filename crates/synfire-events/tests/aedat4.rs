@@ -113,7 +113,7 @@ fn known_bytes_decode_to_known_events() {
         let (events, decoder) = decode(&bytes).unwrap();
         assert_eq!((events, decoder.sensor()), (EVENTS.to_vec(), Some(SENSOR)));
         let read = Reader::new(Box::new(std::io::Cursor::new(bytes.clone())), bytes.len() as u64, None);
-        assert_eq!(read.unwrap().into_recording().unwrap().events, EVENTS);
+        assert_eq!(read.unwrap().read_to_end().unwrap().events, EVENTS);
     }
 }
 

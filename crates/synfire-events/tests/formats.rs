@@ -51,7 +51,7 @@ impl Read for Trickle {
 
 fn parse(bytes: &[u8], format: Option<Format>) -> Result<Recording, EventError> {
     let len = bytes.len() as u64;
-    Reader::new(Box::new(Trickle { bytes: bytes.to_vec(), at: 0 }), len, format)?.into_recording()
+    Reader::new(Box::new(Trickle { bytes: bytes.to_vec(), at: 0 }), len, format)?.read_to_end()
 }
 
 #[test]

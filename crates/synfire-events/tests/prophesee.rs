@@ -177,7 +177,7 @@ fn headers_end_where_no_line_of_text_follows() {
     assert_eq!((events.len(), passed), (1, vec![("event before the first time or row", 1)]));
     // No header at all, as the oldest files.
     let bytes = file("", &[0x8001_u16, 0x6002, 0x0002, 0x2803], u16::to_le_bytes);
-    let recording = open(&bytes, Some(Format::Evt3)).unwrap().into_recording().unwrap();
+    let recording = open(&bytes, Some(Format::Evt3)).unwrap().read_to_end().unwrap();
     assert_eq!(
         recording,
         Recording { sensor: Sensor { width: 4, height: 3 }, events: vec![event(0x1002, 3, 2, true)] }
@@ -313,7 +313,7 @@ proptest! {
             }
             let recording = Recording { sensor: SMALL, events: events.clone() };
             let bytes = to_bytes(format, &recording).unwrap();
-            prop_assert_eq!(open(&bytes, None).unwrap().into_recording().unwrap(), recording);
+            prop_assert_eq!(open(&bytes, None).unwrap().read_to_end().unwrap(), recording);
         }
     }
 
@@ -323,7 +323,7 @@ proptest! {
             let geometry = if sensor { "% geometry 900x700\n% end\n" } else { "% end\n" };
             let kind = if header.contains("evt") { "" } else { "\0\x08" };
             let bytes = file(&format!("{header}{geometry}{kind}"), &words, u16::to_le_bytes);
-            if let Ok(recording) = open(&bytes, None).unwrap().into_recording() {
+            if let Ok(recording) = open(&bytes, None).unwrap().read_to_end() {
                 let holds = |event: &Event| recording.sensor.holds(event.x, event.y);
                 prop_assert!(recording.events.iter().all(holds));
             }

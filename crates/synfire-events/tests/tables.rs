@@ -9,7 +9,7 @@ use zip::write::SimpleFileOptions;
 
 fn events(bytes: &[u8], format: Option<Format>) -> Result<Vec<Event>, EventError> {
     let input = Box::new(Cursor::new(bytes.to_vec()));
-    Ok(Reader::new(input, bytes.len() as u64, format)?.into_recording()?.events)
+    Ok(Reader::new(input, bytes.len() as u64, format)?.read_to_end()?.events)
 }
 
 /// Offset, what was expected and what found.

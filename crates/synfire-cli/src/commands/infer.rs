@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 use synfire::infer::{Answer, answer};
-use synfire::train::{Checkpoint, TrainConfig, check_inference};
+use synfire::train::{Checkpoint, Header, check_inference};
 use synfire_data::Source;
-use synfire_events::{EventError, to_frames};
+use synfire_events::{EventError, Reader, to_frames};
 
 /// Classify images or recordings with a trained network.
 ///
 /// Prints for each the class, how certain the network is, from which time step on the answer no longer changed,
-/// and the time it took. Images (PNG, JPEG, PNM, BMP) are scaled to the network's input; recordings are of any format that
+/// and the time it took. Images (PNG, JPEG, PNM, BMP, GIF) are scaled to the network's input; recordings are of any format that
 /// `synfire data info` reads.
 #[derive(Args)]
 pub(crate) struct Infer {
@@ -43,6 +43,15 @@ struct Line<'a> {
     #[serde(flatten)]
     answer: Answer,
     milliseconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
+}
+
+/// What the network is given of a file.
+struct Input {
+    values: Vec<f32>,
+    /// Why the answer may be worth little.
+    warning: Option<String>,
 }
 
 impl Infer {
@@ -54,9 +63,13 @@ impl Infer {
         let names = &checkpoint.header.class_names;
         let config = &checkpoint.header.config;
         check_inference(net.plan(), 1, config.time_steps)?;
-        let mut classify = |input: String, values: &[f32], (sample, label): (usize, Option<usize>)| {
+        let mut classify = |input: String, given: Input, (sample, label): (usize, Option<usize>)| {
+            let Input { values, warning } = given;
+            if let Some(warning) = &warning {
+                console.note(format!("warning: {input}: {warning}"));
+            }
             let started = Instant::now();
-            let answer = answer(&mut net, config, values, sample)
+            let answer = answer(&mut net, config, &values, sample)
                 .map_err(|found| Error::failed(format!("{input}: {found}")))?;
             let milliseconds = started.elapsed().as_secs_f64() * 1e3;
             let truth = label.map(|label| format!(", labelled {}", names[label])).unwrap_or_default();
@@ -67,7 +80,7 @@ impl Infer {
                 answer.settled_after,
                 config.time_steps,
             ));
-            console.json(&Line { input, class: &names[answer.class], answer, milliseconds });
+            console.json(&Line { input, class: &names[answer.class], answer, milliseconds, warning });
             Ok::<(), Error>(())
         };
         if let Some(index) = self.sample {
@@ -84,21 +97,22 @@ impl Infer {
             let mut values = vec![0.0; test.sample_len(&config.frames())];
             test.load(index, &config.frames(), &mut values)?;
             let name = format!("{} test sample {index}", data.name);
-            classify(name, &values, (index, Some(test.label(index))))?;
+            classify(name, Input { values, warning: None }, (index, Some(test.label(index))))?;
         }
         for file in &self.files {
-            let values = read(file, checkpoint.header.input, config)?;
-            classify(file.display().to_string(), &values, (0, None))?;
+            let input = read(file, &checkpoint.header)?;
+            classify(file.display().to_string(), input, (0, None))?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
 /// An image `[C, H, W]` in 0..=1 or a recording's frames `[T, C, H, W]`, by the file's content.
-fn read(file: &Path, [c, h, w]: [usize; 3], config: &TrainConfig) -> Result<Vec<f32>, Error> {
+fn read(file: &Path, header: &Header) -> Result<Input, Error> {
+    let [c, h, w] = header.input;
     let failed = |e: &dyn std::fmt::Display| Error::failed(format!("cannot read {}: {e}", file.display()));
     let Some(image) = read_image(file)? else {
-        return read_recording(file, [c, h, w], config);
+        return read_recording(file, header);
     };
     let image = image.resize_exact(w as u32, h as u32, FilterType::Triangle);
     let planes: Vec<f32> = match c {
@@ -112,27 +126,35 @@ fn read(file: &Path, [c, h, w]: [usize; 3], config: &TrainConfig) -> Result<Vec<
         2 => return Err(failed(&"this network was trained on recordings, this is an image")),
         _ => return Err(failed(&format!("the network takes {c} channels, an image has 1 or 3"))),
     };
-    Ok(planes)
+    Ok(Input { values: planes, warning: None })
 }
 
-fn read_recording(file: &Path, [c, h, w]: [usize; 3], config: &TrainConfig) -> Result<Vec<f32>, Error> {
-    let failed = |e: &dyn std::fmt::Display| Error::failed(e.to_string());
-    let recording = synfire_events::read(file).map_err(|e| match e {
-        EventError::UnknownContent { .. } => failed(&format!(
-            "cannot read {}: expected an image (PNG, JPEG, PNM, BMP) or a recording",
-            file.display()
-        )),
-        other => failed(&other),
-    })?;
-    let frames = config.frames();
+fn read_recording(file: &Path, header: &Header) -> Result<Input, Error> {
+    let failed = |e: &dyn std::fmt::Display| Error::failed(format!("cannot read {}: {e}", file.display()));
+    let of_file = |error| match error {
+        EventError::UnknownContent { .. } => {
+            failed(&"expected an image (PNG, JPEG, PNM, BMP, GIF) or a recording")
+        }
+        other => Error::failed(other.to_string()),
+    };
+    let mut reader = Reader::open(file).map_err(of_file)?;
+    let mut recording = reader.read_to_end().map_err(of_file)?;
+    let mut warning = None;
+    if let Some(trained) = header.sensor() {
+        recording = recording.on(trained).map_err(|e| failed(&e))?;
+        let other = reader.sensor().filter(|told| *told != trained);
+        warning = other.map(|told| {
+            format!("its sensor is {told}, the network was trained on {trained}; pixels stay where they are")
+        });
+    }
+    let (frames, [c, h, w]) = (header.config.frames(), header.input);
     let [_, channels, height, width] = frames.shape(recording.sensor);
     if [channels, height, width] != [c, h, w] {
         return Err(failed(&format!(
-            "cannot read {}: the network takes {c}x{h}x{w}, the recording's frames are {channels}x{height}x{width}",
-            file.display()
+            "the network takes {c}x{h}x{w}, the recording's frames are {channels}x{height}x{width}"
         )));
     }
-    let mut out = vec![0.0; config.time_steps * c * h * w];
-    to_frames(&recording, &frames, &mut out).map_err(|e| failed(&e))?;
-    Ok(out)
+    let mut values = vec![0.0; frames.steps * c * h * w];
+    to_frames(&recording, &frames, &mut values).map_err(|e| failed(&e))?;
+    Ok(Input { values, warning })
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use synfire_data::{DataSet, Split};
+use synfire_data::{DataSet, Sensor, Split};
 
 /// The key of the metadata.
 const KEY: &str = "synfire";
@@ -32,6 +32,9 @@ pub struct Header {
     pub config: TrainConfig,
     /// Channels, height and width of the input.
     pub input: [usize; 3],
+    /// Width and height of the sensor whose recordings it was trained on; none for still images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sensor: Option<[u16; 2]>,
     /// Names of the classes.
     pub class_names: Vec<String>,
     /// By what its data are known again.
@@ -132,16 +135,28 @@ impl Header {
     /// Checks that the network can be run on `data`.
     ///
     /// # Errors
-    /// If images or classes are others than those it was trained on; `path` is the checkpoint.
+    /// If images, sensor or classes are others than those it was trained on; `path` is the checkpoint.
     pub fn check_fits(&self, path: &Path, data: &DataSet) -> Result<(), FileError> {
         let of = |[c, h, w]: [usize; 3], classes: usize| format!("{c}x{h}x{w} and {classes} classes");
         let (own, found) =
             (of(self.input, self.class_names.len()), of(data.shape(&self.config.frames()), data.classes));
-        if own == found {
-            return Ok(());
+        if own != found {
+            let problem = format!("its network is for input of {own}, {} has {found}", data.name);
+            return Err(FileError::content(path, problem));
         }
-        let problem = format!("its network is for input of {own}, {} has {found}", data.name);
-        Err(FileError::content(path, problem))
+        match (self.sensor(), data.train.sensor()) {
+            (Some(own), Some(found)) if own != found => {
+                let problem = format!("it was trained on a {own} sensor, that of {} is {found}", data.name);
+                Err(FileError::content(path, problem))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The sensor whose recordings it was trained on.
+    #[must_use]
+    pub fn sensor(&self) -> Option<Sensor> {
+        self.sensor.map(|[width, height]| Sensor { width, height })
     }
 
     /// Checks that `data` are those it was trained on, and splits them as they were then.
@@ -223,6 +238,7 @@ impl Checkpoint {
             format: FORMAT,
             config: TrainConfig { data_dir: None, ..config.clone() },
             input: net.plan().input,
+            sensor: data.train.sensor().map(|sensor| [sensor.width, sensor.height]),
             class_names: data.class_names.clone(),
             data: DataMark::of(data, split),
             position: position.clone(),
