@@ -102,7 +102,8 @@ fn decode(file: &Path) -> Answer {
 fn cache(set: &DataSet, folder: &Path) -> Answer {
     let cache = Cache::in_folder(folder.to_owned());
     let start = Instant::now();
-    cache.frames(&set.train, &set.name, &FrameSpec::default(), &mut |_, _| true)?;
+    let all: Vec<usize> = (0..set.train.len()).collect();
+    cache.frames(&set.train, &all, &set.name, &FrameSpec::default(), &mut |_, _| true)?;
     let seconds = start.elapsed().as_secs_f64();
     let bytes: u64 = cache.list()?.iter().map(|file| file.bytes).sum();
     Ok(format!(r#"{{"samples": {}, "seconds": {seconds}, "bytes": {bytes}}}"#, set.train.len()))

@@ -18,6 +18,7 @@ use rayon::prelude::*;
 use synfire_events::{NewFile, Recording, Sensor};
 
 use crate::locations::cache_folder;
+use crate::set::thousands;
 use crate::{DataError, FrameSpec, Kind, Source};
 use file::{Description, Reader, Writer};
 
@@ -66,15 +67,17 @@ impl Cache {
         &self.folder
     }
 
-    /// The same samples as `source`'s, whose frames are read from this cache; they are made and written first if they are not
-    /// there. `name` says what they are, such as `nmnist train`. `progress` is told how many of all samples are done, and answers
-    /// whether to go on. Still images, and sources without an identity, are returned as they are.
+    /// The same samples as `source`'s, of which the frames of those in `wanted`, in rising order, are read from this cache; they
+    /// are made and written first if they are not there. `name` says what they are, such as `nmnist train`. `progress` is told how
+    /// many are done, and of how many, and answers whether to go on. Still images, and sources without an identity, are returned as
+    /// they are.
     ///
     /// # Errors
     /// When a sample cannot be loaded, the cache cannot be written, or `progress` stopped it ([`DataError::Stopped`]).
     pub fn frames(
         &self,
         source: &Arc<dyn Source>,
+        wanted: &[usize],
         name: &str,
         frames: &FrameSpec,
         progress: &mut dyn FnMut(usize, usize) -> bool,
@@ -82,22 +85,41 @@ impl Cache {
         let (Kind::Events, Some(identity)) = (source.kind(), source.identity()?) else {
             return Ok(source.clone());
         };
-        let description = Description {
-            content: format!("{name}, {frames}"),
-            shape: source.sample_shape(frames),
-            samples: source.len(),
+        let shape = source.sample_shape(frames);
+        let of = |samples: &[usize]| {
+            let (mut content, mut identity) = (name.to_owned(), identity.clone());
+            if samples.len() < source.len() {
+                let [some, all] = [samples.len(), source.len()].map(|n| thousands(n as u64));
+                content += &format!(", {some} of {all} samples");
+                identity += &samples.iter().map(|i| format!("{i} ")).collect::<String>();
+            }
+            let content = format!("{content}, {frames}");
+            let description = Description { content, shape: shape.clone(), samples: samples.len() };
+            (self.folder.join(format!("{}.{ENDING}", description.key(&identity))), description)
         };
-        let path = self.folder.join(format!("{}.{ENDING}", description.key(&identity)));
-        let file = match Reader::open(&path) {
-            Ok(file) if *file.description() == description => file,
-            // Absent or damaged.
-            _ => {
-                build(&path, &**source, frames, &description, progress)?;
-                Reader::open(&path)?
+        let there = |(path, description): &(PathBuf, Description)| {
+            Reader::open(path).ok().filter(|file| file.description() == description)
+        };
+        // A file of all samples has these too.
+        let all: Vec<usize> = (0..source.len()).collect();
+        let (samples, file) = match there(&of(&all)) {
+            Some(file) => (all, file),
+            None => {
+                let own = of(wanted);
+                let file = match there(&own) {
+                    Some(file) => file,
+                    // Absent or damaged.
+                    None => {
+                        build(&own.0, &**source, wanted, frames, &own.1, progress)?;
+                        Reader::open(&own.0)?
+                    }
+                };
+                (wanted.to_owned(), file)
             }
         };
         Ok(Arc::new(Cached {
             source: source.clone(),
+            samples,
             frames: *frames,
             file,
             damaged: AtomicBool::new(false),
@@ -150,18 +172,18 @@ impl Cache {
     }
 }
 
-/// Writes the frames of all samples.
+/// Writes the frames of samples.
 fn build(
     path: &Path,
     source: &dyn Source,
+    samples: &[usize],
     frames: &FrameSpec,
     description: &Description,
     progress: &mut dyn FnMut(usize, usize) -> bool,
 ) -> Result<(), DataError> {
     let mut writer = Writer::create(path, description)?;
-    let samples: Vec<usize> = (0..source.len()).collect();
-    for some in samples.chunks(AT_ONCE) {
-        if !progress(some[0], samples.len()) {
+    for (done, some) in (0..).step_by(AT_ONCE).zip(samples.chunks(AT_ONCE)) {
+        if !progress(done, samples.len()) {
             return Err(DataError::Stopped);
         }
         let packed: Vec<Result<Vec<u8>, DataError>> = some
@@ -180,9 +202,11 @@ fn build(
     writer.finish()
 }
 
-/// A source whose frames are in a file.
+/// A source whose frames, of some samples or of all, are in a file.
 struct Cached {
     source: Arc<dyn Source>,
+    /// Those in the file, in its order.
+    samples: Vec<usize>,
     frames: FrameSpec,
     file: Reader,
     damaged: AtomicBool,
@@ -206,10 +230,10 @@ impl Source for Cached {
     }
 
     fn load(&self, i: usize, frames: &FrameSpec, out: &mut [f32]) -> Result<(), DataError> {
-        if *frames != self.frames || i >= self.len() || out.len() != self.sample_len(frames) {
-            return self.source.load(i, frames, out);
-        }
-        if self.file.read(i, out).is_ok() {
+        let place = self.samples.binary_search(&i).ok();
+        let place = place.filter(|_| *frames == self.frames && out.len() == self.sample_len(frames));
+        let Some(place) = place else { return self.source.load(i, frames, out) };
+        if self.file.read(place, out).is_ok() {
             return Ok(());
         }
         // It is written anew when it is needed next.

@@ -67,8 +67,21 @@ fn load(source: &dyn Source, i: usize, frames: &FrameSpec) -> Vec<f32> {
 }
 
 fn cached(folder: &Path, source: &Arc<Counting>, frames: &FrameSpec) -> Arc<dyn Source> {
+    cached_some(folder, source, &all(source.samples), frames)
+}
+
+fn cached_some(
+    folder: &Path,
+    source: &Arc<Counting>,
+    wanted: &[usize],
+    frames: &FrameSpec,
+) -> Arc<dyn Source> {
     let source: Arc<dyn Source> = source.clone();
-    Cache::in_folder(folder.to_owned()).frames(&source, "set part", frames, &mut |_, _| true).unwrap()
+    Cache::in_folder(folder.to_owned()).frames(&source, wanted, "set part", frames, &mut |_, _| true).unwrap()
+}
+
+fn all(samples: usize) -> Vec<usize> {
+    (0..samples).collect()
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -98,6 +111,34 @@ fn frames_are_made_once_and_are_the_same() {
     assert_eq!(load(&*first, 3, &other), Counting::expected(3, &other));
     assert!(first.load(70, &FRAMES, &mut vec![0.0; first.sample_len(&FRAMES)]).is_ok(), "the source decides");
     assert!(first.load(0, &FRAMES, &mut [0.0; 3]).is_err());
+}
+
+#[test]
+fn some_samples_have_a_file_until_all_have() {
+    let folder = tempfile::tempdir().unwrap();
+    // Sample 300 cannot be loaded: where it is not wanted, it is not asked for.
+    let source = Counting::new(400, "a");
+    let wanted = [3, 64, 65, 130, 299];
+    let some = cached_some(folder.path(), &source, &wanted, &FRAMES);
+    let loads = || source.loads.load(Ordering::Relaxed);
+    assert_eq!(loads(), 5);
+    for i in wanted {
+        assert_eq!(load(&*some, i, &FRAMES), Counting::expected(i, &FRAMES));
+    }
+    assert_eq!(loads(), 5, "read from the file");
+    assert_eq!(load(&*some, 4, &FRAMES), Counting::expected(4, &FRAMES), "the others come from the source");
+    assert_eq!((loads(), some.len()), (6, 400));
+    let content = || Cache::in_folder(folder.path().to_owned()).list().unwrap().remove(0).content.unwrap();
+    assert_eq!(content(), "set part, 5 of 400 samples, 4 frames by count");
+    // Others have a file of their own.
+    cached_some(folder.path(), &source, &[3, 64, 65, 130, 298], &FRAMES);
+    assert_eq!((loads(), files(folder.path()).len()), (11, 2));
+    // Once all are there, no other is written.
+    let source = Counting::new(70, "b");
+    cached(folder.path(), &source, &FRAMES);
+    let some = cached_some(folder.path(), &source, &[5, 69], &FRAMES);
+    assert_eq!(load(&*some, 69, &FRAMES), Counting::expected(69, &FRAMES));
+    assert_eq!((source.loads.load(Ordering::Relaxed), files(folder.path()).len()), (70, 3));
 }
 
 #[test]
@@ -154,7 +195,7 @@ fn what_is_stopped_or_fails_leaves_no_file() {
     let cache = Cache::in_folder(folder.path().join("frames"));
     let source: Arc<dyn Source> = Counting::new(130, "a");
     let mut told = Vec::new();
-    let stopped = cache.frames(&source, "part", &FRAMES, &mut |done, of| {
+    let stopped = cache.frames(&source, &all(130), "part", &FRAMES, &mut |done, of| {
         told.push((done, of));
         done < 64
     });
@@ -168,12 +209,12 @@ fn what_is_stopped_or_fails_leaves_no_file() {
     assert_eq!(files(cache.folder()).len(), 1);
     // A part whose sample cannot be loaded.
     let source: Arc<dyn Source> = Counting::new(400, "a");
-    assert!(cache.frames(&source, "part", &FRAMES, &mut |_, _| true).is_err());
+    assert!(cache.frames(&source, &all(400), "part", &FRAMES, &mut |_, _| true).is_err());
     assert!(cache.list().unwrap().is_empty());
     // A folder that cannot be written.
     let blocked = Cache::in_folder(folder.path().join("frames/mine.txt"));
     let source: Arc<dyn Source> = Counting::new(2, "a");
-    let error = blocked.frames(&source, "part", &FRAMES, &mut |_, _| true).err().unwrap();
+    let error = blocked.frames(&source, &all(2), "part", &FRAMES, &mut |_, _| true).err().unwrap();
     assert!(matches!(error, DataError::Write { .. }), "{error}");
 }
 
@@ -182,7 +223,7 @@ fn stills_are_not_cached() {
     let folder = tempfile::tempdir().unwrap();
     let set = open("digits", &Locations::from_folders(Vec::new())).unwrap();
     let cache = Cache::in_folder(folder.path().join("frames"));
-    cache.frames(&set.test, "digits test", &FRAMES, &mut |_, _| true).unwrap();
+    cache.frames(&set.test, &all(set.test.len()), "digits test", &FRAMES, &mut |_, _| true).unwrap();
     assert!(!cache.folder().exists());
 }
 

@@ -213,9 +213,14 @@ impl Trainer {
     fn frame(&mut self, observer: &mut dyn Observer) -> Result<bool, TrainError> {
         let Some(cache) = &self.cache else { return Ok(true) };
         let frames = self.config.frames();
-        for (part, name) in [(&mut self.data.train, "train"), (&mut self.data.test, "test")] {
+        let mut trained = [&self.split.train[..], &self.split.validation].concat();
+        trained.sort_unstable();
+        let tested = (0..self.data.test.len()).collect();
+        let parts = [(&mut self.data.train, "train", trained), (&mut self.data.test, "test", tested)];
+        for (part, name, samples) in parts {
             let name = format!("{} {name}", self.data.name);
-            match cache.frames(part, &name, &frames, &mut |done, of| observer.framed(&name, done, of)) {
+            let mut progress = |done, of| observer.framed(&name, done, of);
+            match cache.frames(part, &samples, &name, &frames, &mut progress) {
                 Ok(cached) => *part = cached,
                 Err(DataError::Stopped) => return Ok(false),
                 // A run does not depend on it.
