@@ -115,6 +115,41 @@ fn recordings_are_converted_to_every_format_and_back() {
         &["cut.bin", "at byte 200", "3 more bytes"],
     );
     assert!(!sandbox.path("b.bin").exists());
+    let kept =
+        sandbox.run(&["data", "convert", "cut.bin", "-o", "b.evt2", "--format", "evt2", "--keep-readable"]);
+    assert_eq!(kept.code, 0);
+    assert!(
+        kept.err.contains("warning: cannot read cut.bin") && kept.err.contains("at byte 200"),
+        "{}",
+        kept.err
+    );
+    assert_eq!(read(&sandbox.path("b.evt2")).unwrap().events, events[..40]);
+    // What a format has no room for is told.
+    let notes = |format: &str| {
+        let convert = ["data", "convert", "b.evt2", "-o", "noted", "--force", "--json", "--format", format];
+        json_lines(&sandbox.ok(&convert))[0]["notes"].clone()
+    };
+    assert_eq!(notes("aedat4"), serde_json::json!([]));
+    let told = notes("npy")[0].as_str().unwrap().to_owned();
+    assert!(
+        told.contains("npy do not tell the sensor: instead of 34x34, readers will take as much"),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_has_room_for_no_large_time_may_begin_at_zero() {
+    let sandbox = with_recording();
+    let late: String = (0..9).map(|i| format!("{},1,2,1\n", 6_000_000_000_i64 + i)).collect();
+    sandbox.write("late.csv", format!("t,x,y,p\n{late}"));
+    let convert = ["data", "convert", "late.csv", "-o", "late.dat"];
+    sandbox.fails(
+        &convert,
+        1,
+        &["expected a time from 0 to 4294967295 µs", "--from-zero lets times begin at 0"],
+    );
+    sandbox.ok(&[&convert[..], &["--from-zero"]].concat());
+    assert_eq!(read(&sandbox.path("late.dat")).unwrap().events[8].t, 8);
 }
 
 #[test]
@@ -219,8 +254,20 @@ fn images_and_videos_become_simulated_recordings() {
     for i in 0..10 {
         square(6 + i).save(sandbox.path(&format!("video/{i:03}.png"))).unwrap();
     }
-    sandbox.ok(&["data", "simulate", "video", "-o", "video.bin", "--noise-hz", "0", "--mismatch", "0"]);
-    let video = read(&sandbox.path("video.bin")).unwrap();
+    sandbox.ok(&["data", "simulate", "video", "-o", "video.aedat4", "--noise-hz", "0", "--mismatch", "0"]);
+    let video = read(&sandbox.path("video.aedat4")).unwrap();
+    // The file says so itself, and what is made of it.
+    let info =
+        |file: &str| json_lines(&sandbox.ok(&["data", "info", file, "--json"]))[0]["simulated"].clone();
+    assert_eq!((info("video.aedat4"), info("saccades.bin")), (true.into(), false.into()));
+    assert!(sandbox.ok(&["data", "info", "video.aedat4"]).contains("simulated: no camera made it"));
+    for format in ["evt2", "evt3", "dat", "aedat2", "aedat3.1", "aedat4"] {
+        sandbox.ok(&["data", "convert", "video.aedat4", "-o", format, "--format", format]);
+        assert_eq!(info(format), true, "{format}");
+    }
+    let noted =
+        json_lines(&sandbox.ok(&["data", "convert", "evt3", "-o", "a.npz", "--json"]))[0]["notes"].clone();
+    assert_eq!(noted[1], "files of the format npz do not tell that a recording is simulated");
     let mean_x = |on: bool| {
         let some: Vec<f64> =
             video.events.iter().filter(|event| event.on == on).map(|event| f64::from(event.x)).collect();
@@ -238,7 +285,12 @@ fn simulated_sets_are_written_as_folders_of_classes() {
     assert_eq!(folders, 11);
     let first = read(&sandbox.path("gestures/train/clockwise/00000.aedat4")).unwrap();
     assert!(first.events.len() > 300);
+    assert!(sandbox.ok(&["data", "info", "gestures/train/clockwise/00000.aedat4"]).contains("simulated"));
     sandbox.fails(&["data", "simulate", "gestures", "-o", "gestures"], 2, &["gestures is there already"]);
+    // A name is the set's, whatever folder is there.
+    sandbox.ok(&["data", "simulate", "gestures", "-o", "again", "--samples", "1"]);
+    let told = ["./gestures: expected two images at least, found 0"];
+    sandbox.fails(&["data", "simulate", "./gestures", "-o", "a.aedat4"], 1, &told);
 }
 
 #[test]
@@ -270,6 +322,23 @@ fn what_cannot_be_simulated_is_told() {
     GrayImage::new(5, 6).save(sandbox.path("video/1.png")).unwrap();
     simulate(&["video", "-o", "a.bin"], 1, &["1.png: expected 28x28 pixels", "found 5x6"]);
     simulate(&["video", "-o", "a.bin", "--fps", "0"], 2, &["--fps 0"]);
+    // What means nothing is refused, not passed over.
+    simulate(
+        &["video", "-o", "a.bin", "--protocol", "loop"],
+        2,
+        &["video: --protocol means nothing for a video"],
+    );
+    simulate(&["square.png", "-o", "a.bin", "--fps", "9"], 2, &["--fps means nothing for an image"]);
+    let both = ["gestures", "-o", "a", "--dark", "0.2", "--seed", "1", "--fps", "9"];
+    simulate(&both, 2, &["gestures: --dark, --seed, --fps means nothing for a set"]);
+    simulate(&["square.png", "-o", "a.bin", "--samples", "9"], 2, &["--samples means nothing for an image"]);
+    simulate(&["gesture", "-o", "a"], 2, &["unknown data set \"gesture\"", "gestures"]);
+    simulate(&["mnist", "-o", "a", "--data-dir", "video"], 1, &["mnist"]);
+    simulate(
+        &["digits", "-o", "a"],
+        2,
+        &["digits is no simulated set; a folder of that name is written ./digits"],
+    );
     assert!(!sandbox.path("a.bin").exists() && !sandbox.path("a").exists());
 }
 

@@ -8,7 +8,7 @@ use crate::formats::{
     Decoder, EncodeError, Encoder, Fault, Output, aedat2, aedat4, aedat31, csv, dat, evt2, evt3, nmnist, npy,
     npz,
 };
-use crate::{EventError, Sensor};
+use crate::{EventError, Origin};
 
 /// A file format of recordings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,7 +38,7 @@ pub enum Format {
 /// Begins to decode a file; see [`Format::begin`].
 type Begin = fn(&[u8]) -> Result<(usize, Box<dyn Decoder>), Fault>;
 /// Begins to encode one; see [`Format::encoder`].
-type Start = fn(Sensor, &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError>;
+type Start = fn(Origin, &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError>;
 
 /// What is known about a format, in the order in which files are compared with them.
 struct Entry {
@@ -195,8 +195,12 @@ impl Format {
     ///
     /// # Errors
     /// Where the output refuses, or the format has no room for the sensor.
-    pub fn encoder(self, sensor: Sensor, output: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
-        (self.entry().encoder)(sensor, output)
+    pub fn encoder(
+        self,
+        origin: impl Into<Origin>,
+        output: &mut dyn Output,
+    ) -> Result<Box<dyn Encoder>, EncodeError> {
+        (self.entry().encoder)(origin.into(), output)
     }
 }
 

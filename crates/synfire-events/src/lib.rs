@@ -93,6 +93,22 @@ impl fmt::Display for Sensor {
     }
 }
 
+/// Where a recording comes from, as far as files have room to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The sensor.
+    pub sensor: Sensor,
+    /// No camera made it.
+    pub simulated: bool,
+}
+
+impl From<Sensor> for Origin {
+    /// A camera's.
+    fn from(sensor: Sensor) -> Self {
+        Self { sensor, simulated: false }
+    }
+}
+
 /// The events of one recording, in file order, and the sensor that saw them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recording {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::formats::{Decoder, Fault, HEAD};
+use crate::formats::{Decoder, Fault, HEAD, SIMULATED};
 use crate::{Event, EventError, Format, Recording, Sensor};
 
 /// Bytes that are read at once.
@@ -25,6 +25,7 @@ pub struct Reader {
     file: Option<PathBuf>,
     input: Box<dyn Read + Send>,
     format: Format,
+    simulated: bool,
     decoder: Box<dyn Decoder>,
     /// What was read and not yet decoded is `buffer[start..end]`.
     buffer: Vec<u8>,
@@ -98,6 +99,7 @@ impl Reader {
             file: None,
             input,
             format,
+            simulated: buffer[..start].windows(SIMULATED.len()).any(|text| text == SIMULATED.as_bytes()),
             decoder,
             end: buffer.len(),
             buffer,
@@ -118,6 +120,12 @@ impl Reader {
     /// The sensor, as far as the file told up to now.
     pub fn sensor(&self) -> Option<Sensor> {
         self.decoder.sensor()
+    }
+
+    /// Whether the file says that no camera made it. Not all formats have room to say so; see
+    /// [`Writer::create`](crate::Writer::create).
+    pub fn simulated(&self) -> bool {
+        self.simulated
     }
 
     /// What was passed over up to now because it is no change of brightness, such as `("trigger", 3)`.

@@ -4,7 +4,7 @@ use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use crate::formats::{EncodeError, Encoder};
-use crate::{Event, EventError, Format, NewFile, Recording, Sensor};
+use crate::{Event, EventError, Format, NewFile, Origin, Recording, Sensor};
 
 /// A recording that is written piece by piece. The file is there, whole, after [`Writer::finish`]; before, and if the
 /// writer is dropped, what was there before stands.
@@ -23,11 +23,12 @@ impl Writer {
     ///
     /// # Errors
     /// When the folder cannot be written to, or the format has no room for the sensor.
-    pub fn create(path: &Path, format: Format, sensor: Sensor) -> Result<Self, EventError> {
+    pub fn create(path: &Path, format: Format, origin: impl Into<Origin>) -> Result<Self, EventError> {
+        let origin = origin.into();
         let output = NewFile::create(path);
         let mut output = output.map_err(|source| EventError::Write { file: path.to_owned(), source })?;
-        let encoder = format.encoder(sensor, &mut output).map_err(|error| failed(error, format, 0, path))?;
-        Ok(Self { path: path.to_owned(), format, sensor, encoder, output, events: 0 })
+        let encoder = format.encoder(origin, &mut output).map_err(|error| failed(error, format, 0, path))?;
+        Ok(Self { path: path.to_owned(), format, sensor: origin.sensor, encoder, output, events: 0 })
     }
 
     /// Writes events behind those that were written.

@@ -3,7 +3,7 @@
 
 use std::io::Read;
 
-use synfire_events::{Event, EventError, Format, Reader, Recording, Sensor, read, to_bytes, write};
+use synfire_events::{Event, EventError, Format, Origin, Reader, Recording, Sensor, read, to_bytes, write};
 
 /// A sensor that every format has room for.
 const SENSOR: Sensor = Sensor { width: 34, height: 34 };
@@ -126,6 +126,25 @@ fn what_is_no_recording_is_told_so() {
     }
     assert!(matches!(parse(b"", None), Err(EventError::NoEvents { .. })));
     assert!(read(std::env::temp_dir().as_path()).is_err());
+}
+
+#[test]
+fn files_whose_header_is_text_say_that_they_are_simulated() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = recording(60);
+    for format in Format::all() {
+        let file = folder.path().join(format.name());
+        for simulated in [false, true] {
+            let origin = Origin { sensor: recording.sensor, simulated };
+            let mut writer = synfire_events::Writer::create(&file, format, origin).unwrap();
+            writer.write(&recording.events).unwrap();
+            writer.finish().unwrap();
+            let mut reader = synfire_events::Reader::open(&file).unwrap();
+            let no_room = [Format::Npy, Format::Npz, Format::Csv, Format::Nmnist].contains(&format);
+            assert_eq!(reader.simulated(), simulated && !no_room, "{format}");
+            assert_eq!(reader.read_to_end().unwrap().events, recording.events, "{format}");
+        }
+    }
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn check(name: &str, events: usize, on: usize, [first, last]: [Event; 2]) {
             assert!(bytes[bytes.len() - tail..] == original[original.len() - tail..], "the bytes of {name}");
         }
         let len = bytes.len() as u64;
-        let back = Reader::new(Box::new(std::io::Cursor::new(bytes)), len, None).unwrap();
+        let mut back = Reader::new(Box::new(std::io::Cursor::new(bytes)), len, None).unwrap();
         assert!(back.read_to_end().unwrap() == recording, "{name} as {format}");
     }
 }

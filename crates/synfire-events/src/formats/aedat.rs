@@ -17,8 +17,8 @@
 //! Sources: iniVation, *AEDAT File Formats*, <https://docs.inivation.com/software/software-advanced-usage/file-formats/>, and the
 //! sizes in jAER's chip classes (<https://github.com/SensorsINI/jaer>).
 
-use super::{Fault, HEAD, csv};
-use crate::Sensor;
+use super::{Fault, HEAD, SIMULATED, csv};
+use crate::{Origin, Sensor};
 
 /// A camera.
 pub(super) struct Camera {
@@ -145,10 +145,11 @@ fn line_len(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// The line that tells a sensor which is not that of `camera`; else none.
-pub(super) fn sensor_line(sensor: Sensor, camera: Option<&Camera>) -> String {
-    match camera {
+/// The lines that tell a sensor which is not that of `camera`, and that a recording is simulated.
+pub(super) fn origin_lines(Origin { sensor, simulated }: Origin, camera: Option<&Camera>) -> String {
+    let sensor = match camera {
         Some(camera) if camera.sensor == sensor => String::new(),
         _ => format!("# sensor {sensor}\r\n"),
-    }
+    };
+    if simulated { format!("{sensor}# {SIMULATED}\r\n") } else { sensor }
 }

@@ -35,9 +35,9 @@
 //! Times are signed as the specification says, where Python's readers take them without sign. Their 32 bits turn after 71.6
 //! minutes: an event is taken for the time that is nearest to the last one's, so that times may run backwards too.
 
-use super::aedat::{Camera, DVS128, Header, sensor_line};
+use super::aedat::{Camera, DVS128, Header, origin_lines};
 use super::{Decoded, Decoder, EncodeError, Encoder, Fault, Output, ask_for_step, nearest_time, no_rest};
-use crate::{Event, Sensor};
+use crate::{Event, Origin, Sensor};
 
 /// The first line.
 const MARK: &str = "#!AER-DAT2.0";
@@ -205,7 +205,8 @@ impl Decoder for Records {
 /// Writes the layout of the DVS128 for sensors of up to 128x128, of the smallest DAVIS for others up to 640x480. A sensor that is
 /// not the camera's lies in the camera's upper left corner, and stands in a line of its own. The first time is signed and of 32
 /// bits, the others are less than 2^31 µs from the one before.
-pub(crate) fn encoder(sensor: Sensor, output: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
+pub(crate) fn encoder(origin: Origin, output: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
+    let sensor = origin.sensor;
     let room =
         |camera: &&Camera| sensor.width <= camera.sensor.width && sensor.height <= camera.sensor.height;
     let camera = Camera::of(sensor).or_else(|| Camera::all().find(room));
@@ -213,11 +214,11 @@ pub(crate) fn encoder(sensor: Sensor, output: &mut dyn Output) -> Result<Box<dyn
         return Err(EncodeError::unfit(0, "a sensor of at most 640x480 pixels", sensor.to_string()));
     };
     let Camera { chip, .. } = camera;
-    let sensor = sensor_line(sensor, Some(camera));
+    let lines = origin_lines(origin, Some(camera));
     write!(
         output,
         "{MARK}\r\n# This is a raw AE data file - do not edit\r\n# Data format is int32 address, int32 timestamp (8 bytes \
-         total), repeated for each event\r\n# Timestamps tick is 1 us\r\n# AEChip: {chip}\r\n{sensor}#{LAST}\r\n"
+         total), repeated for each event\r\n# Timestamps tick is 1 us\r\n# AEChip: {chip}\r\n{lines}#{LAST}\r\n"
     )?;
     Ok(Box::new(ToRecords { layout: Layout::of(camera), last: None }))
 }

@@ -35,9 +35,9 @@
 
 use std::collections::BTreeMap;
 
-use super::aedat::{Camera, Header, sensor_line};
+use super::aedat::{Camera, Header, origin_lines};
 use super::{Decoded, Decoder, EncodeError, Encoder, Fault, Output, no_rest};
-use crate::{Event, Sensor};
+use crate::{Event, Origin, Sensor};
 
 /// The first line.
 const MARK: &str = "#!AER-DAT3.1";
@@ -238,16 +238,16 @@ fn title(kind: i16) -> &'static str {
 
 /// Writes pixels up to 32,767 and times from 0 to 2^62 − 1 µs. When the recording began is not known and not written, though the
 /// specification asks for it; no reader does.
-pub(crate) fn encoder(sensor: Sensor, output: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
-    let most = 1_u16 << PIXEL_BITS;
+pub(crate) fn encoder(origin: Origin, output: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
+    let (sensor, most) = (origin.sensor, 1_u16 << PIXEL_BITS);
     if sensor.width > most || sensor.height > most {
         let expected = format!("a sensor of at most {most}x{most} pixels");
         return Err(EncodeError::unfit(0, expected, sensor.to_string()));
     }
     let camera = Camera::of(sensor);
     let name = camera.map_or("Unknown", |camera| camera.source);
-    let sensor = sensor_line(sensor, camera);
-    write!(output, "{MARK}\r\n#Format: RAW\r\n#Source 0: {name}\r\n{sensor}#{LAST}\r\n")?;
+    let lines = origin_lines(origin, camera);
+    write!(output, "{MARK}\r\n#Format: RAW\r\n#Source 0: {name}\r\n{lines}#{LAST}\r\n")?;
     Ok(Box::new(ToPackets))
 }
 

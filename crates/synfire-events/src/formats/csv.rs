@@ -22,7 +22,7 @@ use std::io::Write;
 
 use super::table::{self, NONE, micros, misfit, places, quoted, whole};
 use super::{Decoded, Decoder, EncodeError, Encoder, Fault, HEAD, Output};
-use crate::{Event, Sensor};
+use crate::{Event, Origin, Sensor};
 
 /// The longest line: what has no lines must not take all memory.
 const LONGEST: usize = 1 << 16;
@@ -277,7 +277,7 @@ fn integer(field: &[u8]) -> i64 {
 }
 
 /// Writes the line of names. Any event fits whose time has at most 18 digits.
-pub(crate) fn encoder(_: Sensor, output: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
+pub(crate) fn encoder(_: Origin, output: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
     output.write_all(b"t,x,y,p\n")?;
     Ok(Box::new(ToLines))
 }

@@ -19,7 +19,7 @@
 
 use super::prophesee::{self, Header};
 use super::{Decoded, Decoder, EncodeError, Encoder, Fault, Output, ask_for_step, nearest_time, no_rest};
-use crate::{Event, Sensor};
+use crate::{Event, Origin, Sensor};
 
 /// Bytes of an event.
 const RECORD: usize = 8;
@@ -102,10 +102,11 @@ impl Decoder for Records {
 }
 
 /// Writes version 2: pixels up to 16,383, times from 0 to 2^32 µs at first and less than 2^31 µs from the one before after.
-pub(crate) fn encoder(sensor: Sensor, output: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
-    prophesee::ask_for_sensor(sensor, PIXEL_BITS)?;
-    let Sensor { width, height } = sensor;
-    let text = format!("% Data file containing CD events\n% Version 2\n% Width {width}\n% Height {height}\n");
+pub(crate) fn encoder(origin: Origin, output: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
+    let (Sensor { width, height }, note) = (origin.sensor, prophesee::simulated_line(origin));
+    prophesee::ask_for_sensor(origin.sensor, PIXEL_BITS)?;
+    let text =
+        format!("% Data file containing CD events\n{note}% Version 2\n% Width {width}\n% Height {height}\n");
     output.write_all(text.as_bytes())?;
     output.write_all(&[EVENT_CD, RECORD as u8])?;
     Ok(Box::new(ToRecords { last: None }))

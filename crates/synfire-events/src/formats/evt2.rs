@@ -19,7 +19,7 @@
 
 use super::prophesee::{self, Clock, PassedOver};
 use super::{Decoded, Decoder, EncodeError, Encoder, Fault, Output, no_rest};
-use crate::{Event, Sensor};
+use crate::{Event, Origin, Sensor};
 
 /// Bytes of a word.
 const WORD: usize = 4;
@@ -121,9 +121,9 @@ impl Decoder for Words {
 }
 
 /// Writes pixels up to 2047 and any time that is at most 19 hours from the one before.
-pub(crate) fn encoder(sensor: Sensor, output: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
-    prophesee::ask_for_sensor(sensor, PIXEL_BITS)?;
-    output.write_all(prophesee::raw_header('2', sensor).as_bytes())?;
+pub(crate) fn encoder(origin: Origin, output: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
+    prophesee::ask_for_sensor(origin.sensor, PIXEL_BITS)?;
+    output.write_all(prophesee::raw_header('2', origin).as_bytes())?;
     Ok(Box::new(ToWords { clock: CLOCK, last: 0 }))
 }
 

@@ -29,6 +29,9 @@ use crate::{Event, EventError, Sensor};
 /// How many bytes from its start on a file is recognised and begun by: all of its header must lie in them.
 pub const HEAD: usize = 1 << 20;
 
+/// Stands in the header of a file that no camera made, in formats whose header is text.
+pub(crate) const SIMULATED: &str = "simulated: no camera made this recording";
+
 /// What a file's content breaks, as its format sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {

@@ -18,7 +18,7 @@
 use std::path::Path;
 
 use super::{Decoded, Decoder, EncodeError, Encoder, Fault, Output, decode_all, no_rest};
-use crate::{Event, EventError, Format, Recording, Sensor};
+use crate::{Event, EventError, Format, Origin, Recording, Sensor};
 
 /// N-MNIST's sensor window.
 pub const SENSOR: Sensor = Sensor { width: 34, height: 34 };
@@ -149,7 +149,7 @@ impl Decoder for Records {
 }
 
 /// Writes times from 0 to 8,388,607 µs, x up to 255, y up to 239.
-pub(crate) fn encoder(_: Sensor, _: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
+pub(crate) fn encoder(_: Origin, _: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
     Ok(Box::new(ToRecords))
 }
 

@@ -36,7 +36,7 @@ pub(super) use number::Number;
 
 use super::table::{self, is_event, misfit};
 use super::{Decoded, Decoder, EncodeError, Encoder, Fault, Output};
-use crate::{Event, Sensor};
+use crate::{Event, Origin, Sensor};
 
 const MARK: &[u8] = b"\x93NUMPY";
 
@@ -165,7 +165,7 @@ const DESCR: &str = "[('t', '<i8'), ('x', '<i2'), ('y', '<i2'), ('p', '|u1')]";
 const RECORD: usize = 13;
 
 /// Writes any time but the first of 64 bits (which reads as none), x and y up to 32,767.
-pub(crate) fn encoder(_: Sensor, output: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
+pub(crate) fn encoder(_: Origin, output: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
     output.write_all(&header(DESCR, 0))?;
     Ok(Box::new(ToRecords { written: 0 }))
 }

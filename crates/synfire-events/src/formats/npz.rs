@@ -24,7 +24,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 use super::npy::{self, BLOCK, Columns, Header, Number, Records, fraction, pixel};
 use super::table::{self, places, quoted};
 use super::{Decoded, Decoder, EncodeError, Encoder, Fault, HEAD, Output};
-use crate::{Event, Sensor};
+use crate::{Event, Origin, Sensor};
 
 /// The longest archive.
 pub const MOST_BYTES: usize = (1 << 28) - 1;
@@ -248,7 +248,7 @@ impl<'a> Column<'a> {
 }
 
 /// Writes any time but the first of 64 bits (which reads as none), x and y up to 32,767.
-pub(crate) fn encoder(_: Sensor, _: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
+pub(crate) fn encoder(_: Origin, _: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
     Ok(Box::new(ToColumns::default()))
 }
 

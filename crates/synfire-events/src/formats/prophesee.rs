@@ -18,8 +18,8 @@
 //! Sources: *RAW File Format*, <https://docs.prophesee.ai/stable/data/file_formats/raw.html>, and *DAT File Format*,
 //! <https://docs.prophesee.ai/stable/data/file_formats/dat.html>.
 
-use super::{EncodeError, Fault};
-use crate::Sensor;
+use super::{EncodeError, Fault, SIMULATED};
+use crate::{Origin, Sensor};
 
 /// The sensor that a plugin's name tells, by a part of that name: its generation, or its product number from Gen 4.2 on.
 const PLUGINS: [(&str, Sensor); 5] = [
@@ -165,11 +165,17 @@ impl PassedOver {
 }
 
 /// The header of a RAW file.
-pub(super) fn raw_header(encoding: char, sensor: Sensor) -> String {
+pub(super) fn raw_header(encoding: char, origin: Origin) -> String {
+    let (sensor, note) = (origin.sensor, simulated_line(origin));
     let Sensor { width, height } = sensor;
     format!(
-        "% evt {encoding}.0\n% format EVT{encoding};height={height};width={width}\n% geometry {sensor}\n% end\n"
+        "% evt {encoding}.0\n% format EVT{encoding};height={height};width={width}\n% geometry {sensor}\n{note}% end\n"
     )
+}
+
+/// The line that says so, where a recording is simulated.
+pub(super) fn simulated_line(origin: Origin) -> String {
+    if origin.simulated { format!("% {SIMULATED}\n") } else { String::new() }
 }
 
 /// Asks for a sensor whose columns and rows fit in `bits` bits.

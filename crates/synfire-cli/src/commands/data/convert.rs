@@ -1,11 +1,11 @@
 //! `synfire data convert`.
 
 use super::edits::EditArguments;
-use super::{Error, FormatArgument, grouped, must_be_new, unreadable};
+use super::{Error, FormatArgument, Pieces, grouped, must_be_new, untold};
 use crate::console::Console;
 use clap::Args;
 use std::path::PathBuf;
-use synfire_events::{Reader, Writer};
+use synfire_events::{EventError, Origin, Writer};
 
 /// Write a recording in another format, or a part of it.
 ///
@@ -22,6 +22,9 @@ pub(super) struct Convert {
     output: PathBuf,
     #[command(flatten)]
     format: FormatArgument,
+    /// Of a damaged recording, such as one that a full disk cut off, write the events before the damage.
+    #[arg(long)]
+    keep_readable: bool,
     /// Replace what is at the new file's place.
     #[arg(long)]
     force: bool,
@@ -33,18 +36,20 @@ impl Convert {
     pub(super) fn run(self, console: &Console) -> Result<(), Error> {
         let format = self.format.of(&self.output)?;
         must_be_new(&self.output, self.force)?;
-        let mut edits = self.edits.of(&self.file)?;
+        let open = || Pieces::open(&self.file, self.keep_readable);
+        let mut edits = self.edits.of(&self.file, open()?)?;
         let sensor = edits.sensor();
-        let mut reader = Reader::open(&self.file).map_err(unreadable)?;
-        let mut writer = Writer::create(&self.output, format, sensor)?;
+        let mut pieces = open()?;
+        let origin = Origin { sensor, simulated: pieces.reader.simulated() };
+        let mut writer = Writer::create(&self.output, format, origin)?;
         let (mut read, mut events) = (0, 0);
         let mut kept = Vec::new();
-        while let Some(more) = reader.next_events()? {
+        while let Some(more) = pieces.next_events()? {
             read += more.len() as u64;
             kept.clear();
             kept.extend_from_slice(more);
             edits.apply(&mut kept);
-            writer.write(&kept)?;
+            writer.write(&kept).map_err(|error| self.with_advice(error))?;
             events += kept.len() as u64;
         }
         if events == 0 {
@@ -55,7 +60,13 @@ impl Convert {
             )));
         }
         writer.finish()?;
-        let from = reader.format();
+        let from = pieces.reader.format();
+        let damage = pieces.damage.as_ref().map(ToString::to_string);
+        if let Some(damage) = &damage {
+            console.note(format!("warning: {damage}; what is before that was kept"));
+        }
+        let notes = untold(&self.output, format, origin)?;
+        notes.iter().for_each(|note| console.note(format!("note: {note}")));
         console.say(format!(
             "{}{} events of a {sensor} sensor, from {from} to {format}: {}",
             grouped(events),
@@ -64,9 +75,21 @@ impl Convert {
         ));
         console.json(&serde_json::json!({
             "events": events, "read": read, "from": from.name(), "format": format.name(), "width": sensor.width,
-            "height": sensor.height, "output": self.output,
+            "height": sensor.height, "output": self.output, "damage": damage, "notes": notes,
         }));
         Ok(())
+    }
+
+    /// A time that a format has no room for has it where the clock begins with the recording.
+    fn with_advice(&self, error: EventError) -> Error {
+        match &error {
+            EventError::Unwritable { expected, .. }
+                if expected.starts_with("a time") && !self.edits.from_zero() =>
+            {
+                Error::failed(format!("{error}; --from-zero lets times begin at 0"))
+            }
+            _ => error.into(),
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! What can be changed about a recording on its way into another file.
 
-use super::{Error, unreadable};
+use super::{Error, Pieces};
 use clap::Args;
 use std::path::Path;
 use std::str::FromStr;
-use synfire_events::{Edits, Microseconds, Reader, Sensor, Statistics};
+use synfire_events::{Edits, Microseconds, Sensor, Statistics};
 
 /// Changes, made in this order: hot pixels, noise, time, space, clock.
 #[derive(Args)]
@@ -52,18 +52,23 @@ impl FromStr for Crop {
 }
 
 impl EditArguments {
+    pub(super) fn from_zero(&self) -> bool {
+        self.from_zero
+    }
+
     /// The changes to this file's recording. It is read for them where they depend on it.
-    pub(super) fn of(&self, file: &Path) -> Result<Edits, Error> {
-        let mut reader = Reader::open(file).map_err(unreadable)?;
+    pub(super) fn of(&self, file: &Path, mut pieces: Pieces) -> Result<Edits, Error> {
         let in_time = self.from.is_some() || self.to.is_some();
-        if !in_time && !self.drop_hot_pixels && !self.from_zero {
-            return self.in_space(Edits::new(reader.into_sensor()?));
-        }
+        let by_content = in_time || self.drop_hot_pixels || self.from_zero;
         let mut statistics = Statistics::default();
-        while let Some(events) = reader.next_events()? {
+        while by_content || pieces.reader.sensor().is_none() {
+            let Some(events) = pieces.next_events()? else { break };
             statistics.add(events);
         }
-        let sensor = reader.sensor().or(statistics.needed_sensor());
+        let sensor = pieces.reader.sensor().or(statistics.needed_sensor());
+        if let (Some(sensor), false) = (sensor, by_content) {
+            return self.in_space(Edits::new(sensor));
+        }
         let (Some(sensor), Some([first, last])) = (sensor, statistics.span) else {
             return Err(Error::failed(format!("{}: there are no events", file.display())));
         };
@@ -77,7 +82,10 @@ impl EditArguments {
             (after(self.from).unwrap_or(first), after(self.to).unwrap_or(last.saturating_add(1)));
         if in_time {
             if from >= to {
-                return Err(Error::usage("--from must be before --to and the recording's end"));
+                let length = last.abs_diff(first) as f64 / 1e6;
+                return Err(Error::usage(format!(
+                    "--from must be before --to and the recording's end, which is after {length:.6} s"
+                )));
             }
             edits = edits.between(from..to);
         }

@@ -58,7 +58,7 @@ fn tell(file: &Path, console: &Console) -> Result<(), Error> {
     console.json(&serde_json::json!({
         "file": file, "bytes": bytes, "format": reader.format().name(),
         "width": sensor.map(|sensor| sensor.width), "height": sensor.map(|sensor| sensor.height),
-        "sensor_in_file": told.is_some(), "events": statistics.events, "on": statistics.on,
+        "sensor_in_file": told.is_some(), "simulated": reader.simulated(), "events": statistics.events, "on": statistics.on,
         "first_us": statistics.span.map(|[first, _]| first), "last_us": statistics.span.map(|[_, last]| last),
         "duration_us": statistics.duration(), "events_per_second": statistics.rate(),
         "active_pixels": statistics.active_pixels(),
@@ -83,6 +83,9 @@ fn say(
     if let Some(sensor) = sensor {
         let whence = if in_file { "" } else { ", as its events need; the file tells none" };
         line("sensor", format!("{sensor}{whence}"));
+    }
+    if reader.simulated() {
+        line("origin", "simulated: no camera made it".into());
     }
     if statistics.events > 0 {
         let on = 100.0 * statistics.on as f64 / statistics.events as f64;

@@ -1,6 +1,7 @@
 //! `synfire data`.
 
 mod cache;
+mod camera;
 mod check;
 mod convert;
 mod edits;
@@ -16,7 +17,7 @@ use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use synfire_data::{DataSet, Locations};
-use synfire_events::{EventError, Format, Recording};
+use synfire_events::{Event, EventError, Format, Origin, Reader, Recording};
 
 /// Data sets and recordings: fetch them, look at them, convert and simulate them.
 #[derive(Args)]
@@ -113,6 +114,48 @@ impl FormatArgument {
             }),
         }
     }
+}
+
+/// The events of a file, piece by piece; of a damaged one, if it is wanted, those that can be read.
+struct Pieces {
+    reader: Reader,
+    keep_readable: bool,
+    /// What ended the events, where they are kept nevertheless.
+    damage: Option<EventError>,
+}
+
+impl Pieces {
+    fn open(file: &Path, keep_readable: bool) -> Result<Self, Error> {
+        Ok(Self { reader: Reader::open(file).map_err(unreadable)?, keep_readable, damage: None })
+    }
+
+    fn next_events(&mut self) -> Result<Option<&[Event]>, Error> {
+        match self.reader.next_events() {
+            Ok(events) => Ok(events),
+            Err(error) if self.keep_readable => {
+                self.damage = Some(error);
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// What a file that was written does not tell of where its recording comes from.
+fn untold(path: &Path, format: Format, origin: Origin) -> Result<Vec<String>, Error> {
+    let written = Reader::open_as(path, Some(format))?;
+    let mut notes = Vec::new();
+    if written.sensor() != Some(origin.sensor) {
+        let taken = written.sensor().map_or("as much as the events need".into(), |sensor| sensor.to_string());
+        notes.push(format!(
+            "files of the format {format} do not tell the sensor: instead of {}, readers will take {taken}",
+            origin.sensor
+        ));
+    }
+    if origin.simulated && !written.simulated() {
+        notes.push(format!("files of the format {format} do not tell that a recording is simulated"));
+    }
+    Ok(notes)
 }
 
 /// Refuses to write where something is.

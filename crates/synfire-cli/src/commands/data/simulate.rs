@@ -1,6 +1,7 @@
 //! `synfire data simulate`.
 
-use super::{Error, FormatArgument, grouped, must_be_new, open, write_failed};
+use super::camera::CameraArguments;
+use super::{Error, FormatArgument, grouped, must_be_new, open, untold, write_failed};
 use crate::commands::read_image;
 use crate::console::Console;
 use clap::{Args, ValueEnum};
@@ -10,16 +11,17 @@ use rayon::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
 use synfire_data::folder::SIMULATED;
-use synfire_data::{FrameSpec, Source};
+use synfire_data::{Source, is_path};
 use synfire_events::formats::nmnist::SENSOR;
-use synfire_events::simulate::{Camera, CameraSettings, Image, Moving, record};
-use synfire_events::{Format, Recording, Sensor};
+use synfire_events::simulate::{Camera, Image, Moving, record};
+use synfire_events::{Format, Origin, Recording, Sensor, Writer};
 
 /// Make recordings with a simulated event camera.
 ///
 /// INPUT is an image, which then moves in front of the camera; or a folder of images, which are the frames of a video in the order
-/// of their names; or the name of a simulated data set, of which samples are written as OUTPUT/PART/CLASS/NUMBER. The same seed
-/// gives the same events.
+/// of their names; or the name of a simulated data set, of which samples are written as OUTPUT/PART/CLASS/NUMBER (a folder with a
+/// set's name is written ./NAME). The same seed gives the same events. Files tell that they are simulated where their format has
+/// room for it, and sets in OUTPUT/simulated.txt.
 #[derive(Args)]
 pub(super) struct Simulate {
     /// Image, folder of images, or data set.
@@ -30,16 +32,16 @@ pub(super) struct Simulate {
     output: PathBuf,
     #[command(flatten)]
     format: FormatArgument,
-    /// How an image moves.
-    #[arg(long, value_name = "PROTOCOL", default_value = "saccades")]
-    protocol: Protocol,
-    /// Frames of a video in a second.
-    #[arg(long, value_name = "RATE", default_value_t = 100.0)]
-    fps: f64,
+    /// How an image moves [default: saccades].
+    #[arg(long, value_name = "PROTOCOL")]
+    protocol: Option<Protocol>,
+    /// Frames of a video in a second [default: 100].
+    #[arg(long, value_name = "RATE")]
+    fps: Option<f64>,
     /// Of a set, so many samples of each part [default: all].
     #[arg(long, value_name = "N")]
     samples: Option<usize>,
-    /// Folder of data sets, searched before SYNFIRE_DATA and the user's cache folder.
+    /// Of a set, the folder of data sets, searched before SYNFIRE_DATA and the user's cache folder.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Replace what is at the output's place.
@@ -57,75 +59,58 @@ enum Protocol {
     Loop,
 }
 
-/// The camera that looks at an image or a video; a set has its own.
-#[derive(Args)]
-#[command(next_help_heading = "Camera")]
-struct CameraArguments {
-    /// Change of the natural logarithm of the brightness that makes an on event.
-    #[arg(long, value_name = "C", default_value_t = CameraSettings::default().threshold_on)]
-    threshold_on: f32,
-    /// Change of it that makes an off event.
-    #[arg(long, value_name = "C", default_value_t = CameraSettings::default().threshold_off)]
-    threshold_off: f32,
-    /// Standard deviation of the thresholds over pixels, as a share of them.
-    #[arg(long, value_name = "SHARE", default_value_t = CameraSettings::default().mismatch)]
-    mismatch: f32,
-    /// For how long a pixel is blind after an event, in microseconds.
-    #[arg(long, value_name = "US", default_value_t = CameraSettings::default().refractory_us)]
-    refractory_us: i64,
-    /// Events of a pixel for no reason, in a second.
-    #[arg(long, value_name = "HZ", default_value_t = CameraSettings::default().noise_hz)]
-    noise_hz: f32,
-    /// How bright black is, as a share of white.
-    #[arg(long, value_name = "SHARE", default_value_t = CameraSettings::default().dark)]
-    dark: f32,
-    /// Seed of mismatch and noise.
-    #[arg(long, value_name = "SEED", default_value_t = 0)]
-    seed: u64,
-}
-
-impl CameraArguments {
-    fn settings(&self) -> CameraSettings {
-        CameraSettings {
-            threshold_on: self.threshold_on,
-            threshold_off: self.threshold_off,
-            mismatch: self.mismatch,
-            refractory_us: self.refractory_us,
-            noise_hz: self.noise_hz,
-            dark: self.dark,
-        }
-    }
-}
-
 impl Simulate {
     pub(super) fn run(self, console: &Console) -> Result<(), Error> {
-        must_be_new(&self.output, self.force)?;
-        if !self.input.exists() && synfire_data::find(&self.input.to_string_lossy()).is_ok() {
+        let name = self.input.to_string_lossy();
+        if !is_path(&name) && synfire_data::find(&name).is_ok() {
+            let camera = self.camera.given();
+            let image = [("--protocol", self.protocol.is_some()), ("--fps", self.fps.is_some())];
+            self.refuse("a set", &[&camera[..], &image].concat())?;
+            must_be_new(&self.output, self.force)?;
             return self.set(console);
         }
-        let format = self.format.of(&self.output)?;
-        let recording = if self.input.is_dir() { self.video()? } else { self.image()? };
-        if recording.events.is_empty() {
-            let text = format!("{}: the camera saw no change", self.input.display());
-            return Err(Error::failed(text));
+        let of_set = [("--samples", self.samples.is_some()), ("--data-dir", self.data_dir.is_some())];
+        let (is_video, fps, protocol) = (self.input.is_dir(), self.fps.is_some(), self.protocol.is_some());
+        self.refuse("an image or a video", &of_set)?;
+        match is_video {
+            true => self.refuse("a video", &[("--protocol", protocol)])?,
+            false => self.refuse("an image", &[("--fps", fps)])?,
         }
-        synfire_events::write(&self.output, format, &recording)?;
+        if !self.input.exists() && !is_path(&name) && self.input.extension().is_none() {
+            // Perhaps a misspelt set.
+            synfire_data::find(&name)?;
+        }
+        must_be_new(&self.output, self.force)?;
+        let format = self.format.of(&self.output)?;
+        let (sensor, events) = if is_video { self.video(format)? } else { self.image(format)? };
+        let notes = untold(&self.output, format, Origin { sensor, simulated: true })?;
+        notes.iter().for_each(|note| console.note(format!("note: {note}")));
         console.say(format!(
-            "{} simulated events of a {} sensor: {}",
-            grouped(recording.events.len() as u64),
-            recording.sensor,
+            "{} simulated events of a {sensor} sensor: {}",
+            grouped(events as u64),
             self.output.display()
         ));
         console.json(&serde_json::json!({
-            "simulated": true, "events": recording.events.len(), "width": recording.sensor.width,
-            "height": recording.sensor.height, "format": format.name(), "output": self.output,
+            "simulated": true, "events": events, "width": sensor.width, "height": sensor.height,
+            "format": format.name(), "output": self.output, "notes": notes,
         }));
         Ok(())
     }
 
-    fn image(&self) -> Result<Recording, Error> {
+    /// Refuses options that mean nothing for what is simulated.
+    fn refuse(&self, what: &str, options: &[(&str, bool)]) -> Result<(), Error> {
+        let given: Vec<&str> = options.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
+        if given.is_empty() {
+            return Ok(());
+        }
+        let text = format!("{}: {} means nothing for {what}", self.input.display(), given.join(", "));
+        Err(Error::usage(text))
+    }
+
+    fn image(&self, format: Format) -> Result<(Sensor, usize), Error> {
         let image = read(&self.input)?;
-        let side = match self.protocol {
+        let protocol = self.protocol.unwrap_or(Protocol::Saccades);
+        let side = match protocol {
             Protocol::Saccades => 28,
             Protocol::Loop => 128,
         };
@@ -144,16 +129,21 @@ impl Simulate {
         };
         let (width, height) = (image.width() as usize, image.height() as usize);
         let image = Image::new(width, height, brightness(&image));
-        let scene = match self.protocol {
+        let scene = match protocol {
             Protocol::Saccades => Moving::saccades(image),
             Protocol::Loop => Moving::closed_loop(image),
         };
-        Ok(record(&scene, &self.camera.settings(), self.camera.seed)?)
+        let recording = record(&scene, &self.camera.settings(), self.camera.seed())?;
+        self.some(recording.events.len())?;
+        write(&self.output, format, &recording)?;
+        Ok((recording.sensor, recording.events.len()))
     }
 
-    fn video(&self) -> Result<Recording, Error> {
-        if !(self.fps > 0.0 && self.fps <= 1e6) {
-            return Err(Error::usage(format!("--fps {}: expected a rate up to 1000000", self.fps)));
+    /// Writes the events of each frame before the next one is read.
+    fn video(&self, format: Format) -> Result<(Sensor, usize), Error> {
+        let fps = self.fps.unwrap_or(100.0);
+        if !(fps > 0.0 && fps <= 1e6) {
+            return Err(Error::usage(format!("--fps {fps}: expected a rate up to 1000000")));
         }
         let io = |e| Error::failed(format!("cannot read {}: {e}", self.input.display()));
         let entries = fs::read_dir(&self.input).map_err(io)?;
@@ -171,8 +161,9 @@ impl Simulate {
             return Err(Error::failed(format!("{} is larger than 65535 pixels", first.display())));
         };
         let sensor = Sensor { width, height };
-        let mut camera = Camera::new(sensor, self.camera.settings(), self.camera.seed)?;
-        let mut events = Vec::new();
+        let mut camera = Camera::new(sensor, self.camera.settings(), self.camera.seed())?;
+        let mut writer = Writer::create(&self.output, format, Origin { sensor, simulated: true })?;
+        let (mut events, mut written) = (Vec::new(), 0);
         for (i, file) in files.iter().enumerate() {
             let image = read(file)?;
             if image.dimensions() != size {
@@ -184,20 +175,33 @@ impl Simulate {
                 );
                 return Err(Error::failed(text));
             }
-            camera.see((i as f64 * 1e6 / self.fps) as i64, &brightness(&image), &mut events)?;
+            camera.see((i as f64 * 1e6 / fps) as i64, &brightness(&image), &mut events)?;
+            writer.write(&events)?;
+            written += events.len();
+            events.clear();
         }
-        Ok(Recording { sensor, events })
+        self.some(written)?;
+        writer.finish()?;
+        Ok((sensor, written))
+    }
+
+    /// Asks for events.
+    fn some(&self, events: usize) -> Result<(), Error> {
+        match events {
+            0 => Err(Error::failed(format!("{}: the camera saw no change", self.input.display()))),
+            _ => Ok(()),
+        }
     }
 
     fn set(&self, console: &Console) -> Result<(), Error> {
         let set = open(&self.input, self.data_dir.as_deref())?;
         if !set.simulated {
-            return Err(Error::usage(format!("{} is no simulated set", set.name)));
+            let name = &set.name;
+            let text = format!("{name} is no simulated set; a folder of that name is written ./{name}");
+            return Err(Error::usage(text));
         }
-        let [_, height, width] = set.shape(&FrameSpec::default());
         // The format of N-MNIST does not tell the sensor; readers know N-MNIST's.
-        let of_nmnist = [SENSOR.height, SENSOR.width].map(usize::from) == [height, width];
-        let usual = if of_nmnist { Format::Nmnist } else { Format::Aedat4 };
+        let usual = if set.train.sensor() == Some(SENSOR) { Format::Nmnist } else { Format::Aedat4 };
         let format = self.format.format.as_deref().map_or(Ok(usual), str::parse)?;
         fs::create_dir_all(&self.output).map_err(|error| write_failed(&self.output, error))?;
         let note = self.output.join(SIMULATED);
@@ -236,8 +240,15 @@ impl Simulate {
             return Err(Error::usage("the samples of this set are no recordings"));
         };
         let file = folder.join(format!("{i:05}.{}", format.extension()));
-        Ok(synfire_events::write(&file, format, &recording)?)
+        write(&file, format, &recording)
     }
+}
+
+/// Writes a recording that no camera made.
+fn write(file: &Path, format: Format, recording: &Recording) -> Result<(), Error> {
+    let mut writer = Writer::create(file, format, Origin { sensor: recording.sensor, simulated: true })?;
+    writer.write(&recording.events)?;
+    Ok(writer.finish()?)
 }
 
 fn read(file: &Path) -> Result<GrayImage, Error> {

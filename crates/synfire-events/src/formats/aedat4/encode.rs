@@ -7,8 +7,8 @@ use zstd::bulk::Compressor;
 use super::compression::ZSTD;
 use super::header::{LARGEST_SIZE, MARK};
 use super::{EVENT, PACKET_HEADER};
-use crate::formats::{EncodeError, Encoder, Output};
-use crate::{Event, Sensor};
+use crate::formats::{EncodeError, Encoder, Output, SIMULATED};
+use crate::{Event, Origin, Sensor};
 
 /// Events in a packet. Readers that look for a time decompress one packet or two.
 const PACKET: usize = 8192;
@@ -20,8 +20,8 @@ const TABLE_POSITION: usize = 40;
 const MOST: u16 = LARGEST_SIZE - 1;
 
 /// Writes any time, x and y up to 32,767, as one stream, compressed by Zstandard with checksums.
-pub(crate) fn encoder(sensor: Sensor, output: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
-    let sizes = 1..=LARGEST_SIZE;
+pub(crate) fn encoder(origin: Origin, output: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
+    let (sensor, sizes) = (origin.sensor, 1..=LARGEST_SIZE);
     if !sizes.contains(&sensor.width) || !sizes.contains(&sensor.height) {
         let expected = format!("a sensor of 1 to {LARGEST_SIZE} columns and rows");
         return Err(EncodeError::unfit(0, expected, sensor.to_string()));
@@ -29,7 +29,7 @@ pub(crate) fn encoder(sensor: Sensor, output: &mut dyn Output) -> Result<Box<dyn
     let mut compressor = Compressor::new(zstd::DEFAULT_COMPRESSION_LEVEL)?;
     compressor.include_checksum(true)?;
     let start = output.stream_position()?;
-    let header = header(sensor);
+    let header = header(origin);
     output.write_all(MARK)?;
     output.write_all(&header)?;
     let at = (MARK.len() + header.len()) as u64;
@@ -139,8 +139,9 @@ fn finish(mut buffer: Vec<u8>) -> Vec<u8> {
 }
 
 /// The header of a file that has no data table yet.
-fn header(sensor: Sensor) -> Vec<u8> {
-    let Sensor { width, height } = sensor;
+fn header(origin: Origin) -> Vec<u8> {
+    let Sensor { width, height } = origin.sensor;
+    let source = if origin.simulated { SIMULATED } else { "synfire" };
     // What DV itself writes, which its readers look for.
     let info = format!(
         r#"<dv version="2.0">
@@ -154,7 +155,7 @@ fn header(sensor: Sensor) -> Vec<u8> {
             <node name="info" path="/mainloop/Recorder/outInfo/{STREAM}/info/">
                 <attr key="sizeX" type="int">{width}</attr>
                 <attr key="sizeY" type="int">{height}</attr>
-                <attr key="source" type="string">synfire</attr>
+                <attr key="source" type="string">{source}</attr>
                 <attr key="tsOffset" type="long">0</attr>
             </node>
         </node>

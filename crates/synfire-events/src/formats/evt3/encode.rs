@@ -5,12 +5,12 @@ use super::{
 };
 use crate::formats::prophesee::{self, Clock};
 use crate::formats::{EncodeError, Encoder, Output};
-use crate::{Event, Sensor};
+use crate::{Event, Origin};
 
 /// Writes pixels up to 2047 and any time that is at most 19 hours from the one before.
-pub(crate) fn encoder(sensor: Sensor, output: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
-    prophesee::ask_for_sensor(sensor, PIXEL_BITS)?;
-    output.write_all(prophesee::raw_header('3', sensor).as_bytes())?;
+pub(crate) fn encoder(origin: Origin, output: &mut dyn Output) -> Result<Box<dyn Encoder>, EncodeError> {
+    prophesee::ask_for_sensor(origin.sensor, PIXEL_BITS)?;
+    output.write_all(prophesee::raw_header('3', origin).as_bytes())?;
     Ok(Box::new(ToWords { clock: CLOCK, last: None, y: None }))
 }
 
