@@ -5,14 +5,18 @@
 //! my-set/test/CLASS/FILE…         (a fifth of each class, drawn once and for all, is the test part)
 //! ```
 //!
+//! Parts may be written otherwise (`Train`, `training`, `testing`); where there is no test part, one named `val`, `valid` or
+//! `validation` is it, and where there is `train` alone, a fifth of it. What a run validates on, it draws from the training part.
+//!
 //! The subfolders' names are the classes', by number where all are numbers. Images are of any format that
 //! [`image`] reads (PNG, JPEG, PNM, BMP, GIF), all of one size; they are grey if all of them are, else in colour. Recordings are of
-//! any [`Format`]. What kind a file is, is seen from its content; files whose names begin with a dot are passed over.
+//! any [`Format`]. What kind a file is, is seen from its content; files whose names begin with a dot, and those that Windows leaves in
+//! folders (`Thumbs.db`, `desktop.ini`), are passed over.
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use image::{ColorType, ImageDecoder, ImageReader};
 use rayon::prelude::*;
@@ -28,6 +32,47 @@ pub const SIMULATED: &str = "simulated.txt";
 /// Without a test part, one of so many samples of each class is in it.
 const TEST_OF: usize = 5;
 
+/// What the parts of a set may be called, in lower case.
+const PARTS: [&[&str]; 3] = [&["train", "training"], &["test", "testing"], &["val", "valid", "validation"]];
+
+/// The folders of a set's parts.
+enum Layout {
+    /// Training and test.
+    Parts([PathBuf; 2]),
+    /// Classes alone.
+    Classes(PathBuf),
+}
+
+impl Layout {
+    /// Of a folder, and what the user should know of it.
+    fn of(folder: &Path) -> Result<(Self, Option<String>), DataError> {
+        let subfolders = class_folders(folder)?;
+        let [train, test, validation] = PARTS.map(|names| {
+            let found = subfolders.iter().find(|(_, name)| names.contains(&&*name.to_lowercase()));
+            found.map(|(path, _)| path.clone())
+        });
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(match (train, test, validation) {
+            (Some(train), Some(test), unused) => {
+                let note = unused.map(|unused| {
+                    format!(
+                        "{} is not used: a run draws its validation samples from {}",
+                        name(&unused),
+                        name(&train)
+                    )
+                });
+                (Self::Parts([train, test]), note)
+            }
+            (Some(train), None, Some(test)) => {
+                let note = format!("{} is the test part: there is no other", name(&test));
+                (Self::Parts([train, test]), Some(note))
+            }
+            (Some(train), None, None) if subfolders.len() == 1 => (Self::Classes(train), None),
+            _ => (Self::Classes(folder.to_owned()), None),
+        })
+    }
+}
+
 /// Opens the set in this folder.
 ///
 /// # Errors
@@ -37,29 +82,39 @@ pub fn open(folder: &Path) -> Result<DataSet, DataError> {
     if !folder.is_dir() {
         return Err(unlike(folder, "a folder with a subfolder for each class", "none"));
     }
-    let (train, test) = (folder.join("train"), folder.join("test"));
-    let in_parts = train.is_dir() && test.is_dir();
-    let class_names = if in_parts { class_names(&[&train, &test])? } else { class_names(&[folder])? };
-    let list = |folder: &Path| files_by_class(folder, &class_names, is_visible);
-    let no_files = || unlike(folder, "files in CLASS/, or in train/CLASS/ and test/CLASS/", "none");
-    let (parts, note) = if in_parts {
-        ([list(&train)?, list(&test)?], None)
-    } else {
-        let files = list(folder)?;
-        if files.is_empty() {
-            return Err(no_files());
+    let (layout, note) = Layout::of(folder)?;
+    let mut notes = Vec::from_iter(note);
+    let no_files =
+        |folder: &Path| unlike(folder, "files in CLASS/, or in train/CLASS/ and test/CLASS/", "none");
+    let (parts, class_names) = match layout {
+        Layout::Parts(folders) => {
+            let class_names = class_names(&[&folders[0], &folders[1]])?;
+            let [train, test] = folders.map(|folder| {
+                let files = files_by_class(&folder, &class_names, is_sample)?;
+                if files.is_empty() { Err(no_files(&folder)) } else { Ok(files) }
+            });
+            ([train?, test?], class_names)
         }
-        let parts = Parts::stratified(files, TEST_OF, PUBLISHED_SEED)?;
-        let note = parts.note();
-        ([parts.train, parts.test], Some(note))
+        Layout::Classes(folder) => {
+            let class_names = class_names(&[&folder])?;
+            let files = files_by_class(&folder, &class_names, is_sample)?;
+            match files.len() {
+                0 => return Err(no_files(&folder)),
+                few @ 1..TEST_OF => {
+                    let expected = format!("{TEST_OF} files or more, of which a fifth is the test part");
+                    return Err(unlike(&folder, expected, few.to_string()));
+                }
+                _ => {}
+            }
+            let parts = Parts::stratified(files, TEST_OF, PUBLISHED_SEED)?;
+            notes.push(parts.note());
+            ([parts.train, parts.test], class_names)
+        }
     };
     let [train, test] = &parts;
-    if train.is_empty() || test.is_empty() {
-        return Err(no_files());
-    }
     let files: Vec<&Path> = train.iter().chain(test).map(|(file, _)| file.as_path()).collect();
     let name = &*folder.to_string_lossy();
-    let set = match kind_of(files[0])? {
+    let set = match kind_of(files[0])?.ok_or_else(|| neither(files[0]))? {
         Kind::Still => {
             let shape = common_shape(&files)?;
             let [train, test] = parts.map(|files| Pictures { shape, files });
@@ -72,7 +127,7 @@ pub fn open(folder: &Path) -> Result<DataSet, DataError> {
         }
     };
     let mut set = set.in_folder(folder.to_owned());
-    set.notes.extend(note);
+    set.notes.extend(notes);
     Ok(if folder.join(SIMULATED).exists() { set.simulated() } else { set })
 }
 
@@ -92,23 +147,32 @@ fn class_names(folders: &[&Path]) -> Result<Vec<String>, DataError> {
     }
 }
 
-fn is_visible(file: &Path) -> bool {
-    !file.file_name().unwrap_or_default().to_string_lossy().starts_with('.')
+/// Whether a file is to be a sample, and not what a system leaves in folders.
+fn is_sample(file: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    !name.starts_with('.') && !["thumbs.db", "desktop.ini"].contains(&&*name)
 }
 
-fn kind_of(file: &Path) -> Result<Kind, DataError> {
+/// What a file is by its content; none if neither an image nor a recording.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn kind_of(file: &Path) -> Result<Option<Kind>, DataError> {
     let io = |source| DataError::io(file, source);
     let opened = File::open(file).map_err(io)?;
     let len = opened.metadata().map_err(io)?.len();
     let mut head = Vec::new();
     opened.take(HEAD as u64).read_to_end(&mut head).map_err(io)?;
-    if image::guess_format(&head).is_ok() {
-        return Ok(Kind::Still);
-    }
-    if Format::detect(&head, len).is_some() {
-        return Ok(Kind::Events);
-    }
-    Err(unlike(file, "an image (PNG, JPEG, PNM, BMP, GIF) or a recording", "neither"))
+    let like_image = image::guess_format(&head).is_ok();
+    Ok(match Format::detect(&head, len) {
+        // A recording without a mark may begin with the two letters that mark some images, but no header follows them.
+        Some(_) if !like_image || reader(file)?.into_decoder().is_err() => Some(Kind::Events),
+        _ => like_image.then_some(Kind::Still),
+    })
+}
+
+fn neither(file: &Path) -> DataError {
+    unlike(file, "an image (PNG, JPEG, PNM, BMP, GIF) or a recording", "neither")
 }
 
 fn unlike(file: &Path, expected: impl Into<String>, found: impl Into<String>) -> DataError {
@@ -127,8 +191,9 @@ fn of_all<T: Send>(
 /// The sensor that has room for all recordings.
 fn common_sensor(files: &[&Path]) -> Result<Sensor, DataError> {
     let sensors = of_all(files, |file| match kind_of(file)? {
-        Kind::Events => Ok(Reader::open(file)?.into_sensor()?),
-        Kind::Still => Err(unlike(file, "a recording, as the first file is", "an image")),
+        Some(Kind::Events) => Ok(Reader::open(file)?.into_sensor()?),
+        Some(Kind::Still) => Err(unlike(file, "a recording, as the first file is", "an image")),
+        None => Err(neither(file)),
     })?;
     let side = |of: fn(&Sensor) -> u16| sensors.iter().map(of).max().unwrap_or(0);
     Ok(Sensor { width: side(|sensor| sensor.width), height: side(|sensor| sensor.height) })
@@ -137,7 +202,7 @@ fn common_sensor(files: &[&Path]) -> Result<Sensor, DataError> {
 /// The shape `[C, H, W]` of all images.
 fn common_shape(files: &[&Path]) -> Result<[usize; 3], DataError> {
     let seen = of_all(files, |file| match kind_of(file)? {
-        Kind::Still => {
+        Some(Kind::Still) => {
             let decoder = reader(file)?.into_decoder().map_err(|error| damaged(file, &error))?;
             let grey = matches!(
                 decoder.color_type(),
@@ -145,7 +210,8 @@ fn common_shape(files: &[&Path]) -> Result<[usize; 3], DataError> {
             );
             Ok((decoder.dimensions(), grey))
         }
-        Kind::Events => Err(unlike(file, "an image, as the first file is", "a recording")),
+        Some(Kind::Events) => Err(unlike(file, "an image, as the first file is", "a recording")),
+        None => Err(neither(file)),
     })?;
     let (width, height) = seen[0].0;
     if let Some(i) = seen.iter().position(|(size, _)| *size != (width, height)) {

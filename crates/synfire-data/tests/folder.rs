@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use image::{GrayImage, Luma, Rgb, RgbImage};
+use synfire_data::folder::kind_of;
 use synfire_data::{DataSet, FrameSpec, Kind, Locations, Source, check, open};
 use synfire_events::{Event, Format, Recording, Sensor, to_bytes, write};
 
@@ -102,6 +103,53 @@ fn recordings_without_parts_are_split_once_and_for_all() {
 }
 
 #[test]
+fn parts_are_known_by_other_names_too() {
+    let with = |parts: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        for (part, count) in parts.iter().zip([10, 5, 6]) {
+            for (class, i) in ["car", "train"].iter().flat_map(|class| (0..count).map(move |i| (class, i))) {
+                write_image(&folder.path().join(part).join(class).join(format!("{i}.png")), i);
+            }
+            fs::write(folder.path().join(part).join("car/Thumbs.db"), "of the system").unwrap();
+        }
+        let set = opened(folder.path()).unwrap();
+        assert_eq!(set.class_names, ["car", "train"]);
+        ([set.train.len(), set.test.len()], set.notes)
+    };
+    assert_eq!(with(&["Train", "Test"]), ([20, 10], vec![]));
+    let (sizes, notes) = with(&["training", "val"]);
+    assert_eq!((sizes, &*notes[0]), ([20, 10], "val is the test part: there is no other"));
+    let (sizes, notes) = with(&["train", "test", "valid"]);
+    assert_eq!(sizes, [20, 10]);
+    assert_eq!(notes, ["valid is not used: a run draws its validation samples from train"]);
+    let (sizes, notes) = with(&["train"]);
+    assert!(sizes == [16, 4] && notes[0].starts_with("split stratified, seed 0: 16 training"), "{notes:?}");
+    // A class may have the name of a part.
+    assert_eq!(with(&["."]).0, [16, 4]);
+}
+
+#[test]
+fn a_recording_that_begins_like_an_image_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    for class in ["a", "b"] {
+        fs::create_dir(folder.path().join(class)).unwrap();
+        for i in 0..5 {
+            // The first event at x 80, y 53 is `P5`, that at x 66, y 77 `BM`.
+            let event = |[x, y]: [u8; 2]| [x, y, 0x80, 0, i, 1, 2, 0, 1, i];
+            let bytes = event(if class == "a" { *b"P5" } else { *b"BM" });
+            fs::write(folder.path().join(class).join(format!("{i}.bin")), bytes).unwrap();
+        }
+    }
+    let set = opened(folder.path()).unwrap();
+    assert_eq!((set.kind, set.train.len()), (Kind::Events, 8));
+    let grey = folder.path().join("grey.pgm");
+    fs::write(&grey, b"P5 2 2 255\n1234").unwrap();
+    assert_eq!(kind_of(&grey).unwrap(), Some(Kind::Still));
+    fs::write(&grey, "neither").unwrap();
+    assert_eq!(kind_of(&grey).unwrap(), None);
+}
+
+#[test]
 fn what_is_no_set_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let told = |parts: &[&str]| {
@@ -118,6 +166,8 @@ fn what_is_no_set_is_told() {
     fs::create_dir_all(folder.path().join("a")).unwrap();
     fs::create_dir_all(folder.path().join("b")).unwrap();
     told(&["expected files in CLASS/, or in train/CLASS/ and test/CLASS/, found none"]);
+    write_image(&folder.path().join("a/0.png"), 1);
+    told(&["expected 5 files or more, of which a fifth is the test part, found 1"]);
     for i in 0..5 {
         write_image(&folder.path().join(format!("a/{i}.png")), 1);
         write_image(&folder.path().join(format!("b/{i}.png")), 2);

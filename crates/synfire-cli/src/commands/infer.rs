@@ -10,7 +10,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 use synfire::infer::{Answer, answer};
 use synfire::train::{Checkpoint, Header, check_inference};
-use synfire_data::Source;
+use synfire_data::folder::kind_of;
+use synfire_data::{Kind, Source};
 use synfire_events::{EventError, Reader, to_frames};
 
 /// Classify images or recordings with a trained network.
@@ -111,9 +112,11 @@ impl Infer {
 fn read(file: &Path, header: &Header) -> Result<Input, Error> {
     let [c, h, w] = header.input;
     let failed = |e: &dyn std::fmt::Display| Error::failed(format!("cannot read {}: {e}", file.display()));
-    let Some(image) = read_image(file)? else {
-        return read_recording(file, header);
+    let image = match kind_of(file)? {
+        Some(Kind::Still) => read_image(file)?,
+        _ => None,
     };
+    let Some(image) = image else { return read_recording(file, header) };
     let image = image.resize_exact(w as u32, h as u32, FilterType::Triangle);
     let planes: Vec<f32> = match c {
         1 => image.to_luma32f().into_raw(),
@@ -131,14 +134,13 @@ fn read(file: &Path, header: &Header) -> Result<Input, Error> {
 
 fn read_recording(file: &Path, header: &Header) -> Result<Input, Error> {
     let failed = |e: &dyn std::fmt::Display| Error::failed(format!("cannot read {}: {e}", file.display()));
-    let of_file = |error| match error {
+    let mut reader = Reader::open(file).map_err(|error| match error {
         EventError::UnknownContent { .. } => {
             failed(&"expected an image (PNG, JPEG, PNM, BMP, GIF) or a recording")
         }
-        other => Error::failed(other.to_string()),
-    };
-    let mut reader = Reader::open(file).map_err(of_file)?;
-    let mut recording = reader.read_to_end().map_err(of_file)?;
+        other => other.into(),
+    })?;
+    let mut recording = reader.read_to_end()?;
     let mut warning = None;
     if let Some(trained) = header.sensor() {
         recording = recording.on(trained).map_err(|e| failed(&e))?;

@@ -84,7 +84,7 @@ impl Convert {
     fn with_advice(&self, error: EventError) -> Error {
         match &error {
             EventError::Unwritable { expected, .. }
-                if expected.starts_with("a time") && !self.edits.from_zero() =>
+                if expected.starts_with("a time") && !self.edits.sets_clock() =>
             {
                 Error::failed(format!("{error}; --from-zero lets times begin at 0"))
             }

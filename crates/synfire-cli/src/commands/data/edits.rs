@@ -52,7 +52,7 @@ impl FromStr for Crop {
 }
 
 impl EditArguments {
-    pub(super) fn from_zero(&self) -> bool {
+    pub(super) fn sets_clock(&self) -> bool {
         self.from_zero
     }
 
