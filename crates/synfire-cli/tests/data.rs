@@ -74,6 +74,10 @@ fn what_cannot_be_drawn_is_told() {
     };
     show("gestures", "99999", 2, "there are 1177 samples");
     show("gesturs", "0", 2, "did you mean gestures?");
+    let of_set = |from: &str, told: &str| sandbox.fails(&["data", "show", from, "-o", "a.png"], 2, &[told]);
+    of_set("gestures", "gestures is a data set: --sample N names a recording of it");
+    let many = ["data", "show", "three.bin", "-o", "a.png", "--frames", "65"];
+    sandbox.fails(&many, 2, &["--frames 65: a picture shows 64 at most, a film (.gif) 512"]);
     show("digits", "0", 2, "are images, not recordings");
     sandbox.write("words.txt", "many words");
     sandbox.fails(&["data", "show", "words.txt", "-o", "a.png"], 1, &["words.txt", "no known format"]);
@@ -105,7 +109,7 @@ fn recordings_are_converted_to_every_format_and_back() {
     let convert = |more: &[&str], code: i32, told: &[&str]| {
         sandbox.fails(&[&["data", "convert", "three.bin", "-o"], more].concat(), code, told);
     };
-    convert(&["three.xyz"], 2, &["three.xyz: --format is needed", ".bin"]);
+    convert(&["three.xyz"], 2, &["three.xyz: --format is needed", "ends in .raw, .dat, ", ".bin"]);
     convert(&["three.xyz", "--format", "mp3"], 2, &["unknown format \"mp3\"", "nmnist"]);
     convert(&["nmnist", "--format", "nmnist"], 2, &["nmnist is there already"]);
     sandbox.write("cut.bin", &sandbox.bytes("three.bin")[..203]);

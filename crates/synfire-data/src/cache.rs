@@ -111,7 +111,11 @@ impl Cache {
                     // Absent or damaged.
                     None => {
                         build(&own.0, &**source, wanted, frames, &own.1, progress)?;
-                        Reader::open(&own.0)?
+                        // What was written and cannot be read is no reason to stop either.
+                        Reader::open(&own.0).map_err(|error| match error {
+                            DataError::Io { file, source } => DataError::Write { file, source },
+                            other => other,
+                        })?
                     }
                 };
                 (wanted.to_owned(), file)

@@ -18,8 +18,9 @@
 //! # Ok::<(), synfire_data::DataError>(())
 //! ```
 //!
-//! Whatever is drawn at random (splits, orders, augmentation) depends on seeds alone: not on the number of threads, the
-//! machine, or what was drawn before.
+//! Whatever is drawn at random (splits, orders, augmentation) depends on seeds alone: not on the number of threads, or what was
+//! drawn before. Nor on the machine, but for the last digits of logarithms and exponentials, which are those of its mathematical
+//! library: simulated cameras and EventMix take some.
 //!
 //! # Adding a data set
 //! 1. A file in `sets/` with a `RECIPE`: name, one-line description, the files it needs, and a function that opens it.

@@ -9,7 +9,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use crate::augment::Mix;
-use crate::{Augment, DataError, FrameSpec, Source, random};
+use crate::{Augment, DataError, FrameSpec, FrameValues, Kind, Source, random};
 
 /// Some samples, ready for the network.
 #[derive(Clone, Debug, PartialEq)]
@@ -166,6 +166,10 @@ impl Loader {
         let load = |index: usize, out: &mut [f32]| {
             self.source.load(index, &self.frames, out)?;
             self.augment.apply((seed, epoch, index), shape, out);
+            if self.source.kind() == Kind::Events && self.frames.values == FrameValues::Binary {
+                // Several events may have been moved to one pixel.
+                out.iter_mut().for_each(|value| *value = value.min(1.0));
+            }
             Ok::<_, DataError>(())
         };
         load(index, out)?;

@@ -73,9 +73,12 @@ impl Locations {
         Ok(if inner.is_dir() { inner } else { folder })
     }
 
-    /// The first folder of this name in them.
-    pub(crate) fn holding(&self, name: &str) -> Option<PathBuf> {
-        self.0.iter().map(|folder| folder.join(name)).find(|folder| folder.is_dir())
+    /// The first folder of this name in them that is not empty.
+    #[must_use]
+    pub fn holding(&self, name: &str) -> Option<PathBuf> {
+        let something =
+            |folder: &PathBuf| fs::read_dir(folder).is_ok_and(|mut inside| inside.next().is_some());
+        self.0.iter().map(|folder| folder.join(name)).find(something)
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use synfire_data::{
-    Augment, Batch, DataError, FrameSpec, Kind, Loader, Locations, Source, open, validation_split,
+    Augment, Batch, DataError, FrameSpec, FrameValues, Kind, Loader, Locations, Source, open,
+    validation_split,
 };
 
 /// Samples of 1x2x3 whose values are their number; some fail or panic.
@@ -128,6 +129,11 @@ fn events_are_augmented_by_seed_and_epoch_whatever_the_threads() {
     let mixed: Vec<_> = batch.mixed.iter().flatten().collect();
     assert!((1..12).contains(&mixed.len()), "{mixed:?}");
     assert!(mixed.iter().all(|(label, share)| *label < 11 && (0.0..=1.0).contains(share)));
+    // What says only whether there was an event says so after events have moved, too.
+    let binary = FrameSpec { values: FrameValues::Binary, ..FrameSpec::new(4) };
+    let loader = Loader::new(set.test.clone(), (0..12).collect(), binary, 12).unwrap();
+    let images = first(&loader.with_augment(Augment { event_mix: 0.0, ..augment }), 0).images;
+    assert!(images.iter().all(|value| (0.0..=1.0).contains(value)) && images.contains(&1.0));
     let plain = with(1).with_augment(Augment::default());
     assert!(first(&plain, 0).mixed.iter().all(Option::is_none));
 }

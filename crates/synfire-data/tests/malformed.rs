@@ -185,6 +185,8 @@ fn cifar_10_is_found_in_the_archives_folder_and_prefers_the_whole_test_batch() {
 fn cifar_100_errors_say_where_and_why() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("cifar-100")).unwrap();
+    assert!(message(&folder, "cifar-100").contains("cannot find the data set"), "an empty folder is none");
+    write(&folder, "cifar-100/readme.txt", b"not there yet");
     assert!(message(&folder, "cifar-100").contains("expected train.bin, found none in"));
     write(&folder, "cifar-100/train.bin", &[0; 3073]);
     let expected = "at byte 0 expected records of 3,074 bytes, found 3073 bytes";
@@ -196,7 +198,7 @@ fn cifar_100_errors_say_where_and_why() {
 #[test]
 fn cifar_10_errors_say_where_and_why() {
     let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("cifar-10")).unwrap();
+    write(&folder, "cifar-10/readme.txt", b"not there yet");
     assert!(
         message(&folder, "cifar-10").contains("expected data_batch_1.bin to data_batch_5.bin, found none in")
     );

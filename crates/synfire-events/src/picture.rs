@@ -202,13 +202,16 @@ fn stretches(events: &[Event], count: usize) -> impl Iterator<Item = &[Event]> {
     (0..count).map(move |i| &events[(i * each).min(events.len())..((i + 1) * each).min(events.len())])
 }
 
+/// The most frames of a [`sheet`].
+pub const MOST_IN_SHEET: usize = 64;
+
 /// A picture for the eye: some frames of equally many events in rows, and all events in space and time under them.
 #[must_use]
 pub fn sheet(recording: &Recording, frames: usize) -> Picture {
     const WIDTH: usize = 1200;
     const GAP: usize = 6;
     let sensor = recording.sensor;
-    let frames = frames.clamp(1, 64);
+    let frames = frames.clamp(1, MOST_IN_SHEET);
     let in_row = frames.min(8);
     let room = (WIDTH - GAP) / in_row - GAP;
     let fit = Fit::new(sensor, [room, 2 * room]);

@@ -2,6 +2,8 @@
 
 use std::io::Cursor;
 
+use std::path::Path;
+
 use synfire_events::formats::{Fault, decode_all};
 use synfire_events::{Event, EventError, Format, Reader, Recording, Sensor, to_bytes};
 
@@ -237,6 +239,19 @@ fn known_packets_of_aedat31() {
         expected[header.len() + second + 2] = 0;
     }
     assert_eq!(written(Format::Aedat31, DVS128, &events), expected);
+}
+
+#[test]
+fn a_file_that_another_program_wrote_by_the_specification() {
+    let file = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files").join(name);
+    let mut reader = Reader::open(&file("aedat31.aedat")).unwrap();
+    let recording = reader.read_to_end().unwrap();
+    let expected = synfire_events::read(&file("aedat31.npy")).unwrap().events;
+    assert_eq!(recording.sensor, Sensor { width: 128, height: 128 });
+    assert!(recording.events == expected && expected.len() > 500);
+    assert!(expected[expected.len() - 1].t > 1 << 32, "the clock turns twice");
+    let passed_over: Vec<_> = reader.passed_over().into_iter().map(|(what, _)| what).collect();
+    assert_eq!(passed_over, ["event that is not valid", "frame", "inertial measurement", "special event"]);
 }
 
 #[test]

@@ -50,7 +50,13 @@ pub(crate) fn matches(head: &[u8], len: u64) -> bool {
         rises && u16::from(record[1]) < ATIS.height
     };
     let text = head.iter().take(5000).all(|byte| (b' '..=b'~').contains(byte) || byte.is_ascii_whitespace());
-    !text && len.is_multiple_of(RECORD as u64) && !records.is_empty() && records.iter().take(1000).all(sound)
+    // Zeros are what a file system gives a file that was never written.
+    let empty = head.iter().all(|byte| *byte == 0);
+    !text
+        && !empty
+        && len.is_multiple_of(RECORD as u64)
+        && !records.is_empty()
+        && records.iter().take(1000).all(sound)
 }
 
 /// The sensor that a file's name does not tell: N-MNIST's, unless an event of the head lies outside of it.

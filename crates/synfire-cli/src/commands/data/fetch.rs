@@ -49,6 +49,12 @@ impl Fetch {
         progress.clear();
         let fetched = result.map_err(|error| with_command(error, remote, self.data_dir.as_deref()))?;
         tell(remote, &fetched, console);
+        let found = Locations::new(self.data_dir.as_deref())?.holding(remote.set);
+        if let Some(other) = found.filter(|found| *found != root.join(remote.set)) {
+            let (other, root) = (other.display(), root.display());
+            console
+                .note(format!("warning: {other} is found first; --data-dir {root} means what was fetched"));
+        }
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ use crate::console::Console;
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use synfire_data::{DataSet, Locations};
+use synfire_data::{DataSet, Locations, is_path};
 use synfire_events::{Event, EventError, Format, Origin, Reader, Recording};
 
 /// Data sets and recordings: fetch them, look at them, convert and simulate them.
@@ -74,6 +74,11 @@ struct RecordingArgument {
 impl RecordingArgument {
     fn read(&self, console: &Console) -> Result<Recording, Error> {
         let Some(sample) = self.sample else {
+            let name = self.from.to_string_lossy();
+            if !self.from.exists() && !is_path(&name) && synfire_data::find(&name).is_ok() {
+                let text = format!("{name} is a data set: --sample N names a recording of it");
+                return Err(Error::usage(text));
+            }
             return synfire_events::read(&self.from).map_err(unreadable);
         };
         let set = open(&self.from, self.data_dir.as_deref())?;
@@ -105,8 +110,10 @@ impl FormatArgument {
         match &self.format {
             Some(name) => Ok(name.parse::<Format>()?),
             None => Format::of_name(path).ok_or_else(|| {
-                let known = Format::all().map(|format| format!(".{}", format.extension()));
-                let known = known.collect::<Vec<_>>().join(", ");
+                let mut known: Vec<_> =
+                    Format::all().map(|format| format!(".{}", format.extension())).collect();
+                known.dedup();
+                let known = known.join(", ");
                 Error::usage(format!(
                     "{}: --format is needed, or a name that ends in {known}",
                     path.display()

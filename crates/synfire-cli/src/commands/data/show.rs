@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use synfire::file::write_atomically;
 use synfire_events::Recording;
-use synfire_events::picture::{Picture, film, sheet};
+use synfire_events::picture::{MOST_IN_SHEET, Picture, film, sheet};
 
 /// Draw a recording: a picture (PNG) or a film (GIF), as the output's name ends.
 ///
@@ -42,6 +42,11 @@ impl Show {
             Some("gif") => true,
             _ => return Err(Error::usage(format!("{}: expected .png or .gif", self.output.display()))),
         };
+        if let Some(frames) = self.frames.filter(|frames| !is_film && usize::from(*frames) > MOST_IN_SHEET) {
+            let text =
+                format!("--frames {frames}: a picture shows {MOST_IN_SHEET} at most, a film (.gif) 512");
+            return Err(Error::usage(text));
+        }
         must_be_new(&self.output, self.force)?;
         let recording = self.recording.read(console)?;
         let frames = self.frames.map_or(if is_film { 48 } else { 16 }, usize::from);
