@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use synfire::file::{HostTensor, TensorFile};
-use synfire::ops::{Implementation, set_implementation};
+use synfire::ops::{Implementation, Precision, set_implementation};
 use synfire::verify::{Check, OWN, verify_file, verify_own};
 use synfire_data::Locations;
 
@@ -27,13 +27,23 @@ fn assert_passed(checks: &[Check]) {
 #[test]
 fn own_set_with_the_kernels() {
     let _choice = choose(Implementation::Kernels);
-    assert_passed(&verify_own(&Device::flex()).unwrap());
+    assert_passed(&verify_own(&Device::flex(), Precision::F32).unwrap());
+}
+
+#[test]
+fn own_set_in_bf16() {
+    let _choice = choose(Implementation::Kernels);
+    let checks = verify_own(&Device::flex(), Precision::Bf16).unwrap();
+    assert_passed(&checks);
+    // What rounding leaves alike is compared down to the gradients.
+    let of = |part: &str| checks.iter().filter(|check| check.name.contains(part)).count();
+    assert!(of("1 - cosine") >= 16 && of("that differ, share") >= 8 && of("mean loss") == 1);
 }
 
 #[test]
 fn own_set_with_the_portable_operations() {
     let _choice = choose(Implementation::Portable);
-    assert_passed(&verify_own(&Device::flex()).unwrap());
+    assert_passed(&verify_own(&Device::flex(), Precision::F32).unwrap());
 }
 
 fn own(name: &str) -> TensorFile {
@@ -51,7 +61,7 @@ fn verify_bytes(bytes: &[u8]) -> Result<Vec<Check>, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("golden.safetensors");
     std::fs::write(&path, bytes).unwrap();
-    verify_file(&path, &Device::flex(), &Locations::from_folders(Vec::new()))
+    verify_file(&path, &Device::flex(), &Locations::from_folders(Vec::new()), Precision::F32)
         .map_err(|error| error.to_string())
 }
 
@@ -183,7 +193,12 @@ fn what_is_no_golden_file_is_an_error() {
         assert!(text.contains("not a sound safetensors file"), "{text}");
     }
     assert!(
-        verify_file(Path::new("absent.safetensors"), &Device::flex(), &Locations::from_folders(vec![]))
-            .is_err()
+        verify_file(
+            Path::new("absent.safetensors"),
+            &Device::flex(),
+            &Locations::from_folders(vec![]),
+            Precision::F32
+        )
+        .is_err()
     );
 }

@@ -6,13 +6,14 @@ use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use synfire::ops::{Implementation, set_implementation};
+use synfire::train::PrecisionChoice;
 use synfire::verify::{Check, verify_file, verify_own};
 use synfire_data::Locations;
 
 /// Check this build on this machine against golden files.
 ///
 /// Golden files hold exact expectations computed in double precision: neurons alone, whole networks (forward, every
-/// gradient, AdamW steps) and the losses of training runs. Without a file, the project's own set is checked. Exits
+/// gradient, AdamW steps) and the losses of training runs. Compared is a step as training takes it. Without a file, the project's own set is checked. Exits
 /// with 1 if a difference exceeds its tolerance.
 #[derive(Args)]
 pub(crate) struct Verify {
@@ -22,6 +23,9 @@ pub(crate) struct Verify {
     /// What computes on the CPU: the kernels, or the portable operations that other devices run.
     #[arg(long, default_value = "kernels", value_parser = ["kernels", "portable"])]
     ops: String,
+    /// What convolutions multiply: f32, bf16 (to wider tolerances), or auto (bf16 where the processor has instructions for it).
+    #[arg(long, value_name = "PRECISION", default_value = "f32")]
+    precision: PrecisionChoice,
     /// Folder of data sets, for the training runs among the files.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -36,6 +40,7 @@ impl Verify {
         if self.ops == "portable" {
             set_implementation(Implementation::Portable);
         }
+        let precision = self.precision.here();
         let row = |check: [&str; 5]| {
             let [file, name, difference, tolerance, verdict] = check;
             format!("{file:<20} {name:<48} {difference:>12} {tolerance:>12}  {verdict}")
@@ -58,10 +63,10 @@ impl Verify {
             }
         };
         if self.files.is_empty() {
-            print(verify_own(&device)?);
+            print(verify_own(&device, precision)?);
         }
         for file in &self.files {
-            print(verify_file(file, &device, &data)?);
+            print(verify_file(file, &device, &data, precision)?);
         }
         console.say(format!("{} checks passed, {failed} failed", total - failed));
         Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
