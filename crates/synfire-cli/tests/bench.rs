@@ -77,6 +77,35 @@ fn what_makes_no_case_is_refused() {
     sandbox.fails(&["bench", "--net", "nmnist", "--batch-size", "0"], 2, &["--batch-size"]);
     sandbox.fails(&["bench", "--net", "nmnist", "--precision", "half"], 2, &["half", "auto"]);
     sandbox.fails(&["bench", "--checkpoint", "nowhere"], 1, &["nowhere"]);
+    // A name that is none is told before what else is lacking.
+    sandbox.fails(&["bench", "--net", "nonsense"], 2, &["unknown layer", "nonsense"]);
+    sandbox.fails(&["net", "describe", "nonsense"], 2, &["unknown layer", "nonsense"]);
+    sandbox.fails(
+        &[TINY, &["--input", "0,1,1"]].concat(),
+        2,
+        &["an input of [0, 1, 1] (C, H, W) and 10 classes"],
+    );
+    // What does not go together is refused, not passed over.
+    for both in [["--data-dir", "data"], ["--checkpoint", "run"]] {
+        sandbox.fails(&[&["bench", "--net", "nmnist"][..], &both].concat(), 2, &["cannot be used with"]);
+    }
+    let input = ["bench", "--checkpoint", "run", "--input", "2,6,6"];
+    sandbox.fails(&input, 2, &["cannot be used with"]);
+    sandbox.fails(&["bench", "--save-step", "step"], 2, &["--save-step needs --net or --checkpoint"]);
+}
+
+#[test]
+fn what_does_not_fit_into_memory_is_refused() {
+    let sandbox = Sandbox::new();
+    let wide = "65536C255-65536C255-LI1";
+    sandbox.fails(&["bench", "--net", wide, "--input", "1,65536,65536"], 2, &["GiB of memory"]);
+    sandbox.fails(
+        &["bench", "--net", "dvs", "--batch-size", "4000000000", "--seconds", "0"],
+        2,
+        &["GiB of memory"],
+    );
+    let described = sandbox.ok(&["net", "describe", wide, "--input", "1,65536,65536", "-b", "2"]);
+    assert!(described.contains("that is more than the "), "{described}");
 }
 
 /// The figure that `synfire net describe` tells before training, against what the process took. How large its heap
@@ -85,10 +114,19 @@ fn what_makes_no_case_is_refused() {
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn memory_is_what_was_predicted() {
     let sandbox = Sandbox::new();
-    for case in [["nmnist", "16", "4", "bf16"], ["cifar10", "16", "8", "bf16"], ["nmnist", "8", "16", "f32"]]
-    {
-        let [net, batch, steps, precision] = case;
+    for case in [
+        ["nmnist", "2,34,34", "16", "4", "bf16"],
+        ["cifar10", "3,32,32", "16", "8", "bf16"],
+        ["nmnist", "2,34,34", "8", "16", "f32"],
+        ["resnet18", "3,32,32", "4", "4", "bf16"],
+        // Scratch memory, large frames before a readout, dropout and pooling apart from blocks.
+        ["64C3-AP64-LI1", "2,64,64", "2", "64", "bf16"],
+        ["8C3-8C3-8C3-LI1", "2,64,64", "16", "16", "bf16"],
+        ["32C5-DP-32C5S2-DP-64C3-LI10", "3,32,32", "16", "8", "f32"],
+    ] {
+        let [net, input, batch, steps, precision] = case;
         let sizes = [net, "-b", batch, "-T", steps, "--precision", precision, "--threads", "2", "--json"];
+        let sizes = [&sizes[..], &["--input", input]].concat();
         let mib = |command: &[&str], key: &str| {
             let line = json_lines(&sandbox.ok(&[command, &sizes[..]].concat())).pop().unwrap();
             line[key].as_f64().unwrap()

@@ -117,6 +117,21 @@ impl BlockShape {
         NormShape { steps, rows, channels: self.channels }
     }
 
+    /// Bytes that each thread keeps for itself when [`block_backward`] is computed, and of the sums of all its tasks; the
+    /// largest number where there are more.
+    ///
+    /// # Panics
+    /// Where the window is empty.
+    pub fn scratch(&self) -> [usize; 2] {
+        let product =
+            |factors: &[usize]| factors.iter().fold(1_usize, |product, n| product.saturating_mul(*n));
+        let rows = self.height.div_ceil(self.side());
+        let statistics = if self.joint { 1 } else { self.steps_present() };
+        let sums = product(&[size_of::<f64>(), 2, statistics, self.batch, rows, self.channels]);
+        let steps = self.steps.saturating_add(4);
+        [product(&[size_of::<f32>(), steps, strips::largest(self)]), sums]
+    }
+
     fn side(&self) -> usize {
         assert!(self.pool.side() > 0, "a pooling window is empty: {self:?}");
         self.pool.side()

@@ -179,6 +179,20 @@ impl ConvShape {
         values * size_of::<f32>()
     }
 
+    /// Bytes that each thread keeps for itself when `pass` is computed, where the inputs are not mostly zeros.
+    ///
+    /// # Panics
+    /// As [`ConvShape::workspace`].
+    pub fn scratch(&self, isa: Isa, pass: Pass) -> usize {
+        let direction = self.direction(pass);
+        match (pass, self.winograd(pass, 1.0)) {
+            (Pass::WeightGrad, true) => winograd::weight_scratch(isa, &direction),
+            (Pass::WeightGrad, false) => weight::scratch(isa, &direction),
+            (Pass::Forward | Pass::InputGrad, true) => winograd::scratch(isa, &direction),
+            (Pass::Forward | Pass::InputGrad, false) => forward::scratch(isa, &direction),
+        }
+    }
+
     fn check(&self, input: usize, weight: usize, output: usize) {
         assert_eq!(input, self.input_len(), "convolution: length of the input side of {self:?}");
         assert_eq!(weight, self.weight_len(), "convolution: length of the weight of {self:?}");

@@ -8,8 +8,9 @@ use crate::bf16::Precision;
 use crate::conv::{ConvShape, conv2d, conv2d_input_grad, conv2d_weight_grad};
 use crate::isa::Isa;
 
-/// Every row a frame of one pixel: the convolution puts small frames together, and spreads them over the threads.
-fn shape(rows: usize, inputs: usize, outputs: usize) -> ConvShape {
+/// The convolution that a linear layer is computed as. Every row is a frame of one pixel: the convolution puts small frames
+/// together, and spreads them over the threads.
+pub fn shape(rows: usize, inputs: usize, outputs: usize) -> ConvShape {
     ConvShape {
         frames: rows,
         height: 1,

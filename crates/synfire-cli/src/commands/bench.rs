@@ -34,10 +34,17 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "RUN|CHECKPOINT", conflicts_with_all = ["net", "method", "norm"])]
     checkpoint: Option<PathBuf>,
     /// Channels, height and width of the input [default: what the named network was made for].
-    #[arg(long, value_name = "C,H,W", value_delimiter = ',', num_args = 1, requires = "net")]
+    #[arg(
+        long,
+        value_name = "C,H,W",
+        value_delimiter = ',',
+        num_args = 1,
+        requires = "net",
+        conflicts_with = "checkpoint"
+    )]
     input: Option<Vec<usize>>,
     /// Folder of data sets [default: that of the run], searched before SYNFIRE_DATA and the user's cache folder.
-    #[arg(long, value_name = "DIR", requires = "checkpoint")]
+    #[arg(long, value_name = "DIR", requires = "checkpoint", conflicts_with = "net")]
     data_dir: Option<PathBuf>,
     /// Samples per batch [default: 16, of a checkpoint as in training; without --net, 2 for dvs].
     #[arg(long, short, value_name = "B", value_parser = clap::value_parser!(u32).range(1..))]
@@ -62,7 +69,7 @@ pub(crate) struct Bench {
     #[arg(long)]
     profile: bool,
     /// Instead of measuring, write weights and batch to this file (safetensors, as bench/torch_forms.py reads it).
-    #[arg(long, value_name = "FILE", requires = "checkpoint", conflicts_with = "profile")]
+    #[arg(long, value_name = "FILE", conflicts_with = "profile")]
     save_step: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgument,
@@ -80,6 +87,9 @@ impl Bench {
         let mut case = match (&self.net, &self.checkpoint) {
             (Some(name), _) => self.untrained(name, &device)?,
             (None, Some(path)) => self.trained(path, console, &device)?,
+            (None, None) if self.save_step.is_some() => {
+                return Err(Error::usage("--save-step needs --net or --checkpoint"));
+            }
             (None, None) => return self.each_case(),
         };
         if let Some(file) = &self.save_step {

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, value_parser};
 use std::process::ExitCode;
 use synfire::net::{NAMED, Plan, named};
 use synfire::optim::OptimizerKind;
-use synfire::train::{MOST_STEPS, Memory, PrecisionChoice};
+use synfire::train::{MOST_STEPS, Memory, PrecisionChoice, available_memory};
 
 /// Networks: names, layers, sizes.
 #[derive(Args)]
@@ -102,6 +102,8 @@ pub(super) fn plan_of(
     relu: bool,
 ) -> Result<Plan, Error> {
     let known = named(net);
+    let layers = known.map_or(net, |known| known.layers);
+    let spec = layers.parse().map_err(|e| Error::usage(format!("{e}")))?;
     let input = match (input, known) {
         (Some(given), _) => <[usize; 3]>::try_from(given).map_err(|_| {
             let given = given.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
@@ -111,8 +113,6 @@ pub(super) fn plan_of(
         (None, None) => return Err(Error::usage("a layer string needs --input C,H,W, such as 1,28,28")),
     };
     let classes = classes.or(known.map(|known| known.classes)).unwrap_or(10);
-    let layers = known.map_or(net, |known| known.layers);
-    let spec = layers.parse().map_err(|e| Error::usage(format!("{e}")))?;
     Plan::new(&spec, input, classes, relu).map_err(|e| Error::usage(e.to_string()))
 }
 
@@ -170,10 +170,14 @@ fn tell_memory(plan: &Plan, batch: usize, training: &Training, console: &Console
     for (part, bytes) in parts {
         console.say(format!("  {part:<41}{:>9.1}", mib(bytes)));
     }
+    let available = available_memory();
+    if let Some(available) = available.filter(|available| *available < memory.total()) {
+        console.say(format!("that is more than the {:.1} MiB there are", mib(available)));
+    }
     console.json(&serde_json::json!({
         "memory": "training", "batch_size": batch, "time_steps": steps, "precision": precision.name(),
         "still": case.still, "weights_mib": mib(memory.weights), "gradients_mib": mib(memory.gradients),
         "activations_mib": mib(memory.activations), "workspace_mib": mib(memory.workspace),
-        "rest_mib": mib(memory.rest), "peak_mib": mib(memory.total()),
+        "rest_mib": mib(memory.rest), "peak_mib": mib(memory.total()), "available_mib": available.map(mib),
     }));
 }

@@ -76,14 +76,27 @@ pub(super) struct Task {
     pub(super) strips: Vec<Strip>,
 }
 
+/// Channels and windows of a strip.
+fn sizes(shape: &BlockShape) -> [usize; 2] {
+    let area = shape.side().saturating_mul(shape.side());
+    // Whole words of channels, in case the output is bits.
+    let channels = (NEURONS / area).max(LEAST_CHANNELS) / CHANNELS_PER_WORD * CHANNELS_PER_WORD;
+    let channels = channels.min(shape.channels);
+    [channels, (NEURONS / area.saturating_mul(channels.max(1))).max(1)]
+}
+
+/// The most neurons of a strip; no strip may have quite as many.
+pub(super) fn largest(shape: &BlockShape) -> usize {
+    let [channels, windows] = sizes(shape);
+    let across = windows.saturating_mul(shape.side()).min(shape.width);
+    shape.side().min(shape.height).saturating_mul(across).saturating_mul(channels)
+}
+
 /// Cuts a block. Every neuron is in one strip.
 pub(super) fn tasks(shape: &BlockShape) -> Vec<Task> {
     let side = shape.side();
     let (down, across) = (shape.out_height(), shape.out_width());
-    // Whole words of channels, in case the output is bits.
-    let channels = (NEURONS / (side * side)).max(LEAST_CHANNELS) / CHANNELS_PER_WORD * CHANNELS_PER_WORD;
-    let channels = channels.min(shape.channels);
-    let windows = (NEURONS / (side * side * channels.max(1))).max(1);
+    let [channels, windows] = sizes(shape);
     let row_of_windows = |sample: usize, row: usize, channels: Range<usize>| {
         let strip = |windows: usize, x: usize, pixels: usize| Strip {
             sample,
@@ -132,9 +145,11 @@ mod tests {
             for (height, width, channels) in [(7, 5, 3), (4, 4, 700), (17, 9, 128), (12, 70, 64), (3, 3, 5)] {
                 let shape = shape(height, width, channels, pool);
                 let (mut input, mut output) = (vec![0; shape.input_len()], vec![0; shape.output_len()]);
+                let mut most = 0;
                 for task in tasks(&shape) {
                     for strip in &task.strips {
                         assert_eq!(strip.channels, task.channels);
+                        most = most.max(strip.neurons());
                         for t in 0..2 {
                             let mut seen = 0;
                             for run in strip.runs(&shape, t) {
@@ -149,6 +164,7 @@ mod tests {
                         }
                     }
                 }
+                assert!((most..2 * most).contains(&largest(&shape)), "{shape:?}");
                 assert!(input.iter().all(|n| *n == 1), "{shape:?}");
                 assert!(output.iter().all(|n| *n == 1), "{shape:?}");
             }

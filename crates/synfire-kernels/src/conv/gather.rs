@@ -15,6 +15,8 @@ use crate::source::Source;
 const SCRATCH: usize = 1 << 16;
 /// A unit has at least this many output pixels where there are as many, so that streaming the weights pays.
 const LEAST_PIXELS: usize = 96;
+/// Frames are not put together for that beyond this many values, 2 MiB: those of linear layers may have any number of channels.
+const MOST_TOGETHER: usize = 1 << 19;
 /// A unit of several rows has at most about this many output pixels.
 const MOST_PIXELS: usize = 1024;
 /// Small frames are put together so that about this many units are left for the threads.
@@ -123,7 +125,7 @@ impl Gather {
         let together = if rows < oh {
             1
         } else {
-            let least = LEAST_PIXELS.div_ceil(oh * ow);
+            let least = LEAST_PIXELS.div_ceil(oh * ow).min(MOST_TOGETHER / frame);
             (SCRATCH / frame)
                 .min(MOST_PIXELS / (oh * ow))
                 .min(frames / UNITS)
@@ -166,6 +168,11 @@ impl Gather {
     /// Output pixels of a unit; those of a pair of frames count once.
     pub(super) fn pixels(&self, unit: Unit) -> usize {
         unit.frames * unit.rows * self.layout.out[1]
+    }
+
+    /// The most output pixels of a unit, as [`Gather::pixels`] counts them.
+    pub(super) fn most_pixels(&self) -> usize {
+        self.bases.len()
     }
 
     /// The first output pixel of a unit, counted over all frames; the others follow where no frames are paired.

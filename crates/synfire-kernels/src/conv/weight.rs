@@ -19,6 +19,9 @@ use super::tile::Weights;
 /// About how many tasks there are. Where panels are fewer, the units are cut into chunks of which each has sums of its
 /// own, which are added up in order at the end.
 const TASKS: usize = 24;
+/// The sums of several chunks have no more values than these, 16 MiB, though there be fewer tasks: linear layers may have any
+/// number of inputs.
+const MOST_SUMS: usize = 1 << 22;
 /// Values that one task adds up at the end.
 const SUMS: usize = 1 << 13;
 
@@ -133,8 +136,16 @@ fn gather(direction: &Direction) -> Gather {
 
 /// Chunks of units, and the sums of each.
 fn sums(gather: &Gather, order: &Order, cut: &Cut) -> (usize, usize) {
-    let panels = order.groups * cut.len();
-    ((TASKS / panels).clamp(1, gather.units()), order.groups * cut.width() * order.depth())
+    let (panels, size) = (order.groups * cut.len(), order.groups * cut.width() * order.depth());
+    let chunks = (TASKS / panels).min(MOST_SUMS / size.max(1));
+    (chunks.clamp(1, gather.units()), size)
+}
+
+/// Bytes that a thread keeps for itself.
+pub(super) fn scratch(isa: Isa, direction: &Direction) -> usize {
+    let gather = gather(direction);
+    let width = Cut::new(isa, direction.channels).panel(0).width;
+    (gather.scratch_len() + gather.most_pixels() * width) * size_of::<f32>()
 }
 
 /// Values of the memory that is shared by all threads.

@@ -26,8 +26,8 @@ use super::direction::Direction;
 use super::gather::Layout;
 use super::panels::Block;
 
-pub(super) use product::product;
-pub(super) use weight::{weight_grad, workspace};
+pub(super) use product::{product, scratch};
+pub(super) use weight::{scratch as weight_scratch, weight_grad, workspace};
 
 /// Products of a tile.
 pub(super) const PLACES: usize = LINE * LINE;

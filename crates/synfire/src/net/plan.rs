@@ -50,8 +50,7 @@ impl Plan {
     pub fn new(spec: &NetSpec, input: [usize; 3], classes: usize, relu: bool) -> Result<Self, NetError> {
         let sound = |size: &usize| (1..=LARGEST).contains(size);
         if !input.iter().all(sound) || !sound(&classes) {
-            let problem = format!("input {input:?} and {classes} classes: all must be from 1 to {LARGEST}");
-            return Err(spec.error(0, problem));
+            return Err(NetError::Sizes { input, classes, most: LARGEST });
         }
         let mut layers = Vec::with_capacity(spec.layers.len());
         let (mut shape, mut module, mut flat) = (input, 0, false);

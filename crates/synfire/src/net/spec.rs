@@ -117,6 +117,16 @@ pub enum NetError {
         /// What is wrong, and what was expected.
         problem: String,
     },
+    /// The input or the number of classes is none a network can have.
+    #[error("an input of {input:?} (C, H, W) and {classes} classes: expected each to be from 1 to {most}")]
+    Sizes {
+        /// Channels, height and width.
+        input: [usize; 3],
+        /// Classes.
+        classes: usize,
+        /// The largest size.
+        most: usize,
+    },
 }
 
 impl fmt::Display for NetSpec {

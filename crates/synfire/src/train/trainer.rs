@@ -265,8 +265,8 @@ impl Trainer {
         source: std::sync::Arc<dyn synfire_data::Source>,
         indices: Vec<usize>,
     ) -> Result<Loader, TrainError> {
-        // No gradients are kept, so that larger batches cost no more memory than training ones.
-        Ok(Loader::new(source, indices, self.config.frames(), self.config.batch_size.saturating_mul(2))?)
+        // No larger than training's batches, so that it takes no more memory than training.
+        Ok(Loader::new(source, indices, self.config.frames(), self.config.batch_size)?)
     }
 
     fn stopped(&mut self) -> Result<Outcome, TrainError> {

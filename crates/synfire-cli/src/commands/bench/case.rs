@@ -7,10 +7,11 @@ use crate::console::Console;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 use synfire::loss::Loss;
-use synfire::net::Net;
-use synfire::ops::Lif;
+use synfire::net::{Net, Plan};
+use synfire::ops::{Lif, Precision};
+use synfire::optim::OptimizerKind;
 use synfire::speed::{Load, usual_loss};
-use synfire::train::{Checkpoint, RunFolder, Summary};
+use synfire::train::{Checkpoint, RunFolder, Summary, Training, check_inference, check_training};
 
 /// A network, a batch, and what is minimised.
 pub(super) struct Case {
@@ -33,11 +34,13 @@ impl Bench {
     /// Random weights and a random batch.
     pub(super) fn untrained(&self, name: &str, device: &Device) -> Result<Case, Error> {
         let plan = plan_of(name, self.input.as_deref(), None, true)?;
+        let (batch, steps) = (self.batch_size.unwrap_or(16) as usize, self.time_steps.unwrap_or(16) as usize);
+        let precision = self.precision.unwrap_or_default().here();
+        check(&plan, batch, steps, precision)?;
         let mut net = Net::new(plan, Lif { method: self.method, ..Lif::default() }, 0, device);
         net.norm = self.norm;
-        net.precision = self.precision.unwrap_or_default().here();
-        let (batch, steps) = (self.batch_size.unwrap_or(16), self.time_steps.unwrap_or(16));
-        let load = Load::synthetic(net.plan(), batch as usize, steps as usize, device);
+        net.precision = precision;
+        let load = Load::synthetic(net.plan(), batch, steps, device);
         let loss = usual_loss(net.plan().readout());
         Ok(Case { name: name.to_string(), net, load, loss, trained: None })
     }
@@ -55,11 +58,19 @@ impl Bench {
         let mut config = checkpoint.header.config;
         config.batch_size = self.batch_size.map_or(config.batch_size, |batch| batch as usize);
         config.time_steps = self.time_steps.map_or(config.time_steps, |steps| steps as usize);
+        check(net.plan(), config.batch_size, config.time_steps, net.precision)?;
         let load = Load::real(&data.test, &config, device)?;
         let summary = summary_of(&path);
         let trained = Trained { checkpoint: path, dataset: config.dataset, summary };
         Ok(Case { name: config.net, net, load, loss: config.loss, trained: Some(trained) })
     }
+}
+
+/// Checks that there is enough memory.
+fn check(plan: &Plan, batch: usize, steps: usize, precision: Precision) -> Result<(), Error> {
+    let (optimizer, still) = (OptimizerKind::AdamW, plan.input[0] != 2);
+    check_training(plan, &Training { optimizer, batch, steps, precision, still })?;
+    Ok(check_inference(plan, batch, steps)?)
 }
 
 /// The summary of the run whose best checkpoint `path` is.

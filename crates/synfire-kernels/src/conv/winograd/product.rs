@@ -29,6 +29,18 @@ thread_local! {
     static SCRATCHES: RefCell<(Aligned, Aligned)> = RefCell::default();
 }
 
+/// Tiles of a unit whose tiles have rows of so many elements.
+fn unit(row: usize) -> usize {
+    (SCRATCH / (PLACES * row) / STEP * STEP).clamp(STEP, MOST)
+}
+
+/// Bytes that a thread keeps for itself.
+pub(in super::super) fn scratch(isa: Isa, direction: &Direction) -> usize {
+    let row = direction.order.channel_elements(direction.precision).next_multiple_of(sizes(isa).0);
+    let width = Cut::new(isa, direction.channels).panel(0).width;
+    PLACES * unit(row) * (row + width) * size_of::<f32>()
+}
+
 /// As [`super::super::forward::product`].
 pub(in super::super) fn product<X: Source, Y: Element>(
     isa: Isa,
@@ -46,7 +58,7 @@ pub(in super::super) fn product<X: Source, Y: Element>(
     let elements = order.channel_elements(precision);
     let row = elements.next_multiple_of(sizes(isa).0);
     let tiles = Tiles::new(&layout);
-    let size = (SCRATCH / (PLACES * row) / STEP * STEP).clamp(STEP, MOST);
+    let size = unit(row);
     // One run: a tile's elements.
     let all = 0..elements;
     let bases: Vec<usize> = (0..size).map(|tile| tile * row).collect();

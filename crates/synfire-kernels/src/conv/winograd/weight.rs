@@ -55,6 +55,13 @@ impl Cuts {
     }
 }
 
+/// Bytes that a thread keeps for itself.
+pub(in super::super) fn scratch(isa: Isa, direction: &Direction) -> usize {
+    let row = direction.layout.group_channels.next_multiple_of(sizes(isa).0);
+    let width = Cut::new(isa, direction.channels).panel(0).width;
+    LINE * PIXELS * (row + width) * size_of::<f32>()
+}
+
 /// Values of the memory that is shared by all threads.
 pub(in super::super) fn workspace(isa: Isa, direction: &Direction) -> usize {
     let cut = Cut::new(isa, direction.channels);
