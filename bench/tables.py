@@ -26,7 +26,7 @@ def of(record):
     rounds = [case["rounds"] for case in record["cases"]]
     torch = next(one["torch"] for one in rounds[0][0].values() if "torch" in one)
     said = f"{where}, PyTorch {torch}; rounds of {record['seconds']:g} s each: {len(rounds[0])}."
-    found = {record["table"]: f"{said}\n\n{notes(record)}{speed(rounds)}",
+    found = {record["table"]: f"{said}\n\n{notes(record)}{checked(record)}{speed(rounds)}",
              f"{record['table']}-kernels": f"{where}.\n\n{kernels([case['profile'] for case in record['cases']])}"}
     return found
 
@@ -55,6 +55,17 @@ def notes(record):
         f"{label(line)}: {'' if line['net'].isalnum() else line['net'] + ', '}trained on {line['dataset']}, test accuracy {percent(line['test_accuracy'])}; density of the "
         f"convolutions' inputs {', '.join(percent(one['share']) for one in line['input_density'])}.\n\n"
         for line in lines)
+
+
+def checked(record):
+    """How far the losses of one step are apart, over the cases."""
+    def most(which):
+        return max(case["differences_of_one_step"][which]["loss, relative"] for case in record["cases"])
+
+    timed = f", as it is timed by {100 * most('auto'):.1f} %" if "auto" in record["cases"][0]["differences_of_one_step"] else ""
+    own = most("PyTorch's bf16 from its single precision")
+    return (f"The loss of one step differs by {100 * most('f32'):.4f} % in single precision{timed}; PyTorch's bf16 from its single "
+            f"precision by {100 * own:.1f} %, each at most.\n\n")
 
 
 def percent(share):

@@ -34,7 +34,7 @@ const MOST_THREADS: u16 = 1024;
 const EVERYWHERE: &str = "Options of every command";
 const EXAMPLES: &str = "\
 Examples:
-  synfire train                                   the built-in digits, about a minute
+  synfire train                                   the built-in digits, some seconds
   synfire data fetch mnist                        download MNIST
   synfire train mnist --epochs 5                  MNIST from where it was fetched to
   synfire train nmnist --recipe paper             the paper's recipe, unchanged

@@ -189,7 +189,8 @@ fn reciprocal_deviation(var: f32, eps: f32) -> f32 {
 /// mean, var   [steps, channels]        written; var is the biased variance
 /// ```
 ///
-/// The sums are taken in `f64` around the step's first row, so that a large mean costs no precision.
+/// Long sums are taken in `f64`, and around the step's first row, so that a large mean costs no precision where that row is a
+/// usual one.
 ///
 /// # Panics
 /// Where lengths do not fit the shape.

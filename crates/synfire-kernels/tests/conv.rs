@@ -263,6 +263,47 @@ fn winograd_is_the_convolution() {
     }
 }
 
+/// How far a kernel is from the sums without any rounding, as a share of them: root mean squares.
+fn deviation(found: &[f32], exact: &[f64]) -> f64 {
+    let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
+    let off = squares(&mut found.iter().zip(exact).map(|(found, exact)| f64::from(*found) - exact));
+    off / squares(&mut exact.iter().copied())
+}
+
+/// What `conv::winograd` states: in bf16 it deviates twice as far from the convolution as rounded operands do.
+#[test]
+fn winograd_in_bf16_is_nearly_the_convolution() {
+    let shape = ConvShape { frames: 64, height: 8, width: 8, in_channels: 64, out_channels: 64, ..TILED };
+    let shape = ConvShape { precision: Precision::Bf16, ..shape };
+    assert!(shape.winograd(Pass::Forward, 0.5) && shape.winograd(Pass::WeightGrad, 0.5));
+    let of = |seed, n| random(seed, n).into_iter();
+    let values: Vec<f32> = of(1, shape.input_len()).collect();
+    let spikes: Vec<f32> = values.iter().map(|x| f32::from(u8::from(*x > 0.0))).collect();
+    let [weight, grad] = [(2, shape.weight_len()), (3, shape.output_len())].map(|(seed, n)| random(seed, n));
+    let mut input_grad = vec![f64::NAN; shape.input_len()];
+    reference::conv2d_input_grad(&shape, &wide(&grad), &wide(&weight), &mut input_grad);
+    for (input, [forward, weights]) in [(&values, [4.3e-3, 4.3e-3]), (&spikes, [2.5e-3, 2.6e-3])] {
+        let (mut output, mut weight_grad) = (vec![f64::NAN; grad.len()], vec![f64::NAN; weight.len()]);
+        reference::conv2d(&shape, &wide(input), &wide(&weight), None, &mut output);
+        reference::conv2d_weight_grad(&shape, &wide(input), &wide(&grad), &mut weight_grad);
+        for isa in Isa::available() {
+            let within = |what: &str, found: &[f32], exact: &[f64], most: f64| {
+                let off = deviation(found, exact);
+                assert!(off <= most, "{what} on {isa}: {off}, at most {most}");
+            };
+            let mut y = unwritten(output.len());
+            conv2d(isa, &shape, &input[..], &weight, None, &mut y[..]);
+            within("forward", &y, &output, forward);
+            let mut dx = unwritten(input.len());
+            conv2d_input_grad(isa, &shape, &grad[..], &weight, None::<&[f32]>, &mut dx[..]);
+            within("gradient of the input", &dx, &input_grad, 4.3e-3);
+            let mut dw = unwritten(weight.len());
+            conv2d_weight_grad(isa, &shape, &input[..], &grad[..], &mut dw);
+            within("gradient of the weight", &dw, &weight_grad, weights);
+        }
+    }
+}
+
 #[test]
 fn densities() {
     for isa in Isa::available() {

@@ -124,7 +124,7 @@ impl Times {
 pub struct Speed {
     /// Training: forward, loss, backward, AdamW.
     pub train: Times,
-    /// Inference: forward without gradients, batch norm folded.
+    /// Inference: forward without gradients, with running statistics in the same kernel as the neurons.
     pub infer: Times,
     /// The loss of the first step.
     pub first_loss: f64,
