@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use synfire_events::formats::nmnist::{self, Records, SENSOR};
 use synfire_events::formats::{Decoder, Fault, decode_all};
-use synfire_events::{Event, EventError, Format, Reader, Recording, Sensor, to_bytes};
+use synfire_events::{Event, EventError, Format, FrameSpec, Reader, Recording, Sensor, to_bytes, to_frames};
 
 /// The events of a whole file's bytes.
 fn parse(bytes: &[u8], sensor: Sensor) -> Result<Vec<Event>, Fault> {
@@ -33,6 +33,12 @@ fn an_overflow_mark_moves_later_events_and_is_no_event() {
     decode_all(&mut decoder, &bytes, &mut events).unwrap();
     assert_eq!(events.iter().map(|event| event.t).collect::<Vec<_>>(), [5, 8192 + 1, 2 * 8192 + 2]);
     assert_eq!(decoder.passed_over(), [("overflow of the clock", 2)]);
+    // Nor is it counted for one: such a file is not read the fast way.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("0.bin");
+    std::fs::write(&file, bytes).unwrap();
+    assert!(!nmnist::read_counts(&file, 1, &mut [0.0; 2 * 34 * 34]).unwrap());
+    assert!(nmnist::read_counts(&folder.path().join("absent"), 1, &mut [0.0; 2 * 34 * 34]).is_err());
 }
 
 #[test]
@@ -95,6 +101,31 @@ proptest! {
         let events: Vec<Event> = events.into_iter().map(|(t, x, y, on)| Event { t, x, y, on }).collect();
         let bytes = to_bytes(Format::Nmnist, &Recording { sensor: SENSOR, events: events.clone() }).unwrap();
         prop_assert_eq!(parse(&bytes, SENSOR).unwrap(), events);
+    }
+
+    #[test]
+    fn counted_frames_are_those_of_the_events(
+        records in prop::collection::vec((0..36_u8, 0..36_u8, any::<[u8; 3]>()), 0..200), inside in any::<bool>(),
+        more in 0..3_usize, steps in 1..20_usize,
+    ) {
+        let record = |&(x, y, [a, b, c]): &(u8, u8, [u8; 3])| {
+            if inside { [x % 34, y % 34, a, b, c] } else { [x, y, a, b, c] }
+        };
+        let mut bytes: Vec<u8> = records.iter().flat_map(record).collect();
+        bytes.extend(vec![0; if inside { 0 } else { more }]);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("0.bin");
+        std::fs::write(&file, &bytes).unwrap();
+        let room = || vec![f32::NAN; steps * 2 * 34 * 34];
+        let (mut counted, mut expected) = (room(), room());
+        match nmnist::read(&file) {
+            Ok(recording) => {
+                to_frames(&recording, &FrameSpec::new(steps), &mut expected).unwrap();
+                prop_assert!(nmnist::read_counts(&file, steps, &mut counted).unwrap());
+                prop_assert_eq!(counted, expected);
+            }
+            Err(_) => prop_assert!(!nmnist::read_counts(&file, steps, &mut counted).unwrap()),
+        }
     }
 
     #[test]

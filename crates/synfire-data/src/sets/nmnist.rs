@@ -70,5 +70,5 @@ fn part(folder: &Path, name: &str) -> Result<Framed<Files>, DataError> {
     }
     // Their content is read when it is needed; a copy cut short is told before hours of training.
     files.iter().try_for_each(|(file, _)| nmnist::check_size(file))?;
-    Ok(Framed(Files::new(nmnist::SENSOR, files, nmnist::read)))
+    Ok(Framed(Files::new(nmnist::SENSOR, files, nmnist::read).with_count(nmnist::read_counts)))
 }
