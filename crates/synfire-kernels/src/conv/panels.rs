@@ -5,8 +5,8 @@
 use rayon::prelude::*;
 
 use crate::aligned::Aligned;
-use crate::bf16::{Element, Precision, pair_partners};
-use crate::isa::Isa;
+use crate::bf16::{Element, Precision};
+use crate::isa::{Isa, multiversion};
 use crate::simd;
 
 use super::winograd;
@@ -127,35 +127,30 @@ impl Order {
                 for from in (0..panel.channels).step_by(BLOCK) {
                     let block = BLOCK.min(panel.channels - from);
                     let mut spread = |c: usize, to: &mut [Block]| {
+                        if c == self.channels {
+                            to.fill([0.0; BLOCK]);
+                            return;
+                        }
                         let first = (panel.first + from) * self.outer + c * self.inner;
-                        for (n, weight) in weight[first..].chunks(self.outer).take(block).enumerate() {
-                            for (tap, w) in weight[..self.taps].iter().enumerate() {
-                                taps[self.tap(tap)][n] = *w;
-                            }
+                        gather(isa, &weight[first..], self.outer, block, &mut taps);
+                        if self.turned {
+                            taps.reverse();
                         }
                         form.spread(isa, &taps, to);
                     };
                     for e in 0..elements {
-                        let rows = packed[e * panel.width + from..].chunks_mut(elements * panel.width);
+                        let to = &mut packed[e * panel.width + from..];
+                        let row = elements * panel.width;
                         match precision {
                             Precision::F32 => {
                                 spread(e, &mut first);
-                                rows.zip(&first).for_each(|(to, w)| to[..block].copy_from_slice(&w[..block]));
+                                let rows = to.chunks_mut(row).zip(&first);
+                                rows.for_each(|(to, w)| to[..block].copy_from_slice(&w[..block]));
                             }
                             Precision::Bf16 => {
                                 spread(2 * e, &mut first);
-                                match 2 * e + 1 < self.channels {
-                                    true => spread(2 * e + 1, &mut second),
-                                    false => second.fill([0.0; BLOCK]),
-                                }
-                                for ((to, first), second) in rows.zip(&first).zip(&second) {
-                                    pair_partners(
-                                        isa,
-                                        &first[..block],
-                                        Some(&second[..block]),
-                                        &mut to[..block],
-                                    );
-                                }
+                                spread(2 * e + 1, &mut second);
+                                pair(isa, &first, &second, block, row, to);
                             }
                         }
                     }
@@ -222,14 +217,52 @@ impl Order {
                         .zip(rows)
                         .for_each(|(place, row)| place[..n].copy_from_slice(&row[..n]));
                     form.collect(isa, &of_places, &mut of_taps);
-                    for (n, weight) in weight.chunks_exact_mut(self.outer).enumerate() {
-                        for (tap, w) in weight[c * self.inner..][..self.taps].iter_mut().enumerate() {
-                            *w = of_taps[self.tap(tap)][n];
-                        }
+                    if self.turned {
+                        of_taps.reverse();
                     }
+                    scatter(isa, &of_taps, self.outer, &mut weight[c * self.inner..]);
                 }
             });
         });
+    }
+}
+
+multiversion! {
+    /// The weights of `block` output channels, which lie `outer` apart, by the places of the kernel.
+    fn gather(weight: &[f32], outer: usize, block: usize, taps: &mut [Block]) {
+        for (n, weight) in weight.chunks(outer).take(block.min(BLOCK)).enumerate() {
+            for (to, w) in taps.iter_mut().zip(weight) {
+                // Which is `n`, and less than the length for the compiler too.
+                to[n % BLOCK] = *w;
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// The inverse of [`gather`], for as many output channels as there are.
+    fn scatter(taps: &[Block], outer: usize, weight: &mut [f32]) {
+        for (n, weight) in weight.chunks_mut(outer).take(BLOCK).enumerate() {
+            for (from, w) in taps.iter().zip(weight) {
+                *w = from[n % BLOCK];
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// Writes pairs of two channels' weights, for each place `block` of them at the start of a row.
+    fn pair(first: &[Block], second: &[Block], block: usize, row: usize, to: &mut [f32]) {
+        for ((to, first), second) in to.chunks_mut(row).zip(first).zip(second) {
+            if block == BLOCK {
+                // A length that the compiler knows.
+                for (i, to) in to[..BLOCK].iter_mut().enumerate() {
+                    *to = f32::pair(first[i], second[i]);
+                }
+            } else {
+                to[..block].iter_mut().zip(first).zip(second).for_each(|((to, a), b)| *to = f32::pair(*a, *b));
+            }
+        }
     }
 }
 
