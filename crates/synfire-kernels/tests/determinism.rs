@@ -60,19 +60,23 @@ fn convolutions() {
         };
         let (x, w) = (random(1, shape.input_len()), random(2, shape.weight_len()));
         let (b, g) = (random(3, out_channels), random(4, shape.output_len()));
-        let fired: Vec<f32> = x.iter().map(|x| x.max(0.3) - 0.3).collect();
+        let above = |least: f32| x.iter().map(|x| x.max(least) - least).collect::<Vec<f32>>();
+        // Few enough that zeros are skipped.
+        let (fired, few) = (above(0.3), above(0.9));
         same("conv2d", |isa| {
-            let mut y = unwritten(g.len());
+            let [mut y, mut of_few] = [unwritten(g.len()), unwritten(g.len())];
             conv2d(isa, &shape, &x[..], &w, Some(&b), &mut y);
-            vec![y]
+            conv2d(isa, &shape, &few[..], &w, Some(&b), &mut of_few);
+            vec![y, of_few]
         });
         same("gradients of conv2d", |isa| {
             let [mut dx, mut dx_where_fired] = [unwritten(x.len()), unwritten(x.len())];
-            let mut dw = unwritten(w.len());
+            let [mut dw, mut dw_of_few] = [unwritten(w.len()), unwritten(w.len())];
             conv2d_input_grad(isa, &shape, &g, &w, None::<&[f32]>, &mut dx);
             conv2d_input_grad(isa, &shape, &g, &w, Some(&fired[..]), &mut dx_where_fired);
             conv2d_weight_grad(isa, &shape, &x[..], &g, &mut dw);
-            vec![dx, dx_where_fired, dw]
+            conv2d_weight_grad(isa, &shape, &few[..], &g, &mut dw_of_few);
+            vec![dx, dx_where_fired, dw, dw_of_few]
         });
         same_everywhere("bias_grad", |isa| {
             let mut db = unwritten(out_channels);
