@@ -41,6 +41,7 @@ Examples:
   synfire train --resume runs/digits              go on where a run was stopped
   synfire eval runs/digits --time-steps 1,2,4,8   accuracy against time steps
   synfire infer runs/digits image.png             the class of an image
+  synfire energy runs/digits                      operations, spikes, and their energy
   synfire net describe nmnist                     layers, shapes, parameters, MACs
   synfire data show recording.raw -o film.gif     what an event camera saw
 
@@ -52,6 +53,7 @@ enum Command {
     Train(Box<commands::train::Train>),
     Eval(commands::eval::Eval),
     Infer(commands::infer::Infer),
+    Energy(commands::energy::EnergyArguments),
     Net(commands::net::Net),
     Data(commands::data::Data),
     Verify(commands::verify::Verify),
@@ -85,6 +87,7 @@ fn run(arguments: Arguments, console: &Console) -> Result<ExitCode, commands::Er
         Command::Train(train) => train.run(console),
         Command::Eval(eval) => eval.run(console),
         Command::Infer(infer) => infer.run(console),
+        Command::Energy(energy) => energy.run(console),
         Command::Net(net) => net.run(console),
         Command::Data(data) => data.run(console),
         Command::Verify(verify) => verify.run(console),

@@ -24,6 +24,23 @@ fn eval_repeats_the_test_of_the_run() {
 }
 
 #[test]
+fn answers_are_told_before_the_last_step() {
+    let sandbox = Sandbox::new();
+    sandbox.train("run", &[]);
+    let result = json_lines(&sandbox.ok(&["eval", "run", "--json"]))[0]["result"].clone();
+    let after = result["anytime"]["accuracy"].as_array().unwrap();
+    assert_eq!((after.len(), &after[3]), (4, &result["accuracy"]));
+    // The first step of four is the only one of one: neurons know nothing of later ones.
+    let one = json_lines(&sandbox.ok(&["eval", "run", "--json", "-T", "1"]))[0]["result"]["accuracy"].clone();
+    assert_eq!(after[0], one);
+    let exits = result["anytime"]["exits"].as_array().unwrap();
+    let steps: Vec<f64> = exits.iter().map(|exit| exit["mean_steps"].as_f64().unwrap()).collect();
+    assert!(steps.is_sorted() && steps.iter().all(|steps| (1.0..=4.0).contains(steps)), "{steps:?}");
+    let text = sandbox.ok(&["eval", "run", "--anytime"]);
+    assert!(text.contains("  after step   4: ") && text.contains("  once certain to 90.0 %: "), "{text}");
+}
+
+#[test]
 fn eval_takes_time_steps_and_parts() {
     let sandbox = Sandbox::new();
     sandbox.train("run", &[]);
@@ -150,4 +167,24 @@ fn infer_says_what_is_wrong_with_a_file() {
     let ran = sandbox.run(&["infer", "run", "a.png", "fake.png"]);
     assert_eq!(ran.code, 1);
     assert!(ran.out.starts_with("a.png: "), "{}", ran.out);
+}
+
+#[test]
+fn energy_counts_what_a_network_does() {
+    let sandbox = Sandbox::new();
+    sandbox.train("run", &[]);
+    let line = json_lines(&sandbox.ok(&["energy", "run", "--json", "--samples", "50"])).remove(0);
+    assert_eq!((&line["operations"]["samples"], &line["operations"]["time_steps"]), (&50.into(), &4.into()));
+    let number = |key: &str| line[key].as_f64().unwrap();
+    assert!(number("effective_macs") + number("effective_acs") < number("dense"));
+    let by_paper = &line["energy_pj"][2];
+    let expected = 46.0 / (4.0 * number("firing_rate"));
+    assert!((by_paper["ratio"].as_f64().unwrap() - expected).abs() < 1e-6 * expected);
+    let text = sandbox.ok(&["energy", "run", "-T", "2", "--samples", "3"]);
+    assert!(
+        text.contains("over 2 time steps, mean of 3 samples") && text.contains("the paper's formula"),
+        "{text}"
+    );
+    sandbox.fails(&["energy", "nowhere"], 1, &["nowhere"]);
+    sandbox.fails(&["energy", "run", "--samples", "0"], 2, &["--samples"]);
 }

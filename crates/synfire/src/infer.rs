@@ -1,5 +1,6 @@
 //! What a network says of one sample.
 
+use crate::anytime::Course;
 use crate::net::{Net, NonFinite, Pass};
 use crate::train::{EVALUATION, TrainConfig};
 use serde::Serialize;
@@ -44,36 +45,13 @@ pub fn answer(
     let mut pass = Pass::inference();
     let readout = net.forward(input, &mut pass);
     pass.check()?;
-    let [steps, _, classes] = readout.dims();
+    let [_, batch, classes] = readout.dims();
     let readout = readout.into_data().try_into_vec::<f32>().expect("f32 readout");
-    Ok(from_readout(&readout, steps, classes))
-}
-
-fn from_readout(readout: &[f32], steps: usize, classes: usize) -> Answer {
-    let mut sum = vec![0.0f32; classes];
-    let mut answers = Vec::with_capacity(steps);
-    for step in readout.chunks(classes) {
-        sum.iter_mut().zip(step).for_each(|(s, v)| *s += v);
-        answers.push((1..classes).fold(0, |best, i| if sum[i] > sum[best] { i } else { best }));
-    }
-    let class = *answers.last().expect("at least one time step");
-    let settled_after = answers.iter().rposition(|&a| a != class).map_or(1, |last_other| last_other + 2);
-    let output: Vec<f32> = sum.iter().map(|s| s / steps as f32).collect();
-    let certainty = 1.0 / output.iter().map(|v| (v - output[class]).exp()).sum::<f32>();
-    Answer { class, certainty, settled_after, output }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_settles_where_the_running_mean_stops_changing() {
-        // the running mean favours 1, then 0, then 0
-        let answer = from_readout(&[0.0, 1.0, 3.0, 1.0, 0.0, 0.5], 3, 2);
-        assert_eq!((answer.class, answer.settled_after), (0, 2));
-        assert!((answer.output[0] - 1.0).abs() <= 1e-6);
-        assert!((answer.certainty - 1.0 / (1.0 + (2.5f32 / 3.0 - 1.0).exp())).abs() <= 1e-6);
-        assert_eq!(from_readout(&[1.0, 0.0], 1, 2).settled_after, 1);
-    }
+    let course = Course::of(&readout, [batch, classes], 0);
+    Ok(Answer {
+        class: course.class(),
+        certainty: *course.certainties.last().expect("at least one time step"),
+        settled_after: course.settled_after(),
+        output: course.output,
+    })
 }

@@ -46,7 +46,8 @@
 //! - [`encode`]: still images to one frame a time step.
 //! - [`loss`], [`optim`]: what is minimised, and how.
 //! - [`train`]: settings and recipes, the loop, checkpoints and the folder of a run.
-//! - [`infer`]: what a trained network says of one sample.
+//! - [`infer`]: what a trained network says of one sample; [`anytime`]: and after each time step.
+//! - [`energy`]: operations of a network on real samples, and what they would cost.
 //! - [`verify`]: this build against golden files.
 //! - [`speed`]: how fast a network trains and infers here.
 //! - [`file`](mod@file): files that are whole or absent.
@@ -54,7 +55,9 @@
 //! Whatever is random comes from seeds, and results do not depend on the number of threads: equal runs write equal
 //! bytes, stopped and resumed or not.
 
+pub mod anytime;
 pub mod encode;
+pub mod energy;
 pub mod file;
 pub mod infer;
 pub mod loss;

@@ -112,6 +112,20 @@ fn cut_short_or_overwritten() {
 }
 
 #[test]
+fn settings_that_a_version_before_did_not_have_are_not_missed() {
+    let bytes = edited_bytes(&last_of("4C3-AP4-LI1"), |file| {
+        let header = file.metadata.get_mut("synfire").unwrap();
+        for setting in ["\"jitter\":0.0,", "\"frame-size\":\"sensor\","] {
+            assert!(header.contains(setting), "{setting} is in {header}");
+            *header = header.replacen(setting, "", 1);
+        }
+    });
+    let folder = stopped("4C3-AP4-LI1");
+    fs::write(RunFolder::new(folder.path()).last(), bytes).unwrap();
+    resume(folder.path()).unwrap();
+}
+
+#[test]
 fn no_checkpoint_or_of_another_version() {
     let text = edited(|file| file.metadata.clear());
     assert!(text.contains("not a Synfire checkpoint"), "{text}");

@@ -6,6 +6,7 @@ use crate::console::Console;
 use clap::{Args, value_parser};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use synfire::anytime::Anytime;
 use synfire::train::{Checkpoint, MOST_STEPS, TrainConfig, check_inference, evaluate};
 use synfire_data::Loader;
 
@@ -25,6 +26,9 @@ pub(crate) struct Eval {
     /// Which part of the data set: test, validation or train.
     #[arg(long, default_value = "test", value_name = "PART", value_parser = ["test", "validation", "train"])]
     part: String,
+    /// Tell too how often the answer is right after each time step, and what comes of stopping once it is certain.
+    #[arg(long)]
+    anytime: bool,
     /// Folder of data sets [default: that of the run], searched before SYNFIRE_DATA and the user's cache folder.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -74,6 +78,9 @@ impl Eval {
                 result.samples,
                 result.loss
             ));
+            if self.anytime {
+                tell_anytime(&result.anytime, console);
+            }
             console
                 .json(&serde_json::json!({ "part": self.part, "time_steps": time_steps, "result": result }));
             last = Some(result);
@@ -90,5 +97,20 @@ impl Eval {
             }
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn tell_anytime(anytime: &Anytime, console: &Console) {
+    for (step, (accuracy, certainty)) in anytime.accuracy.iter().zip(&anytime.certainty).enumerate() {
+        let (accuracy, certainty) = (percent(*accuracy), percent(*certainty));
+        console.say(format!("  after step {:>3}: {accuracy:>9}, certainty {certainty:>9}", step + 1));
+    }
+    let steps = anytime.accuracy.len();
+    for exit in &anytime.exits {
+        let (certainty, accuracy) = (100.0 * exit.certainty, percent(exit.accuracy));
+        let mean = exit.mean_steps;
+        console.say(format!(
+            "  once certain to {certainty:>4.1} %: {accuracy:>9} after {mean:.2} of {steps} steps"
+        ));
     }
 }

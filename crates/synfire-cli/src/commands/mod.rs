@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod data;
+pub(crate) mod energy;
 pub(crate) mod eval;
 pub(crate) mod infer;
 pub(crate) mod net;

@@ -210,13 +210,16 @@ impl Residual {
     }
 
     pub(crate) fn forward(&mut self, flow: &Flow<4>, pass: &mut Pass, module: usize) -> Flow<4> {
-        pass.note_density(format!("layers.{module}.conv1"), flow, &self.first.shape(flow, pass));
+        pass.note_input(format!("layers.{module}.conv1"), flow, &self.first.shape(flow, pass));
         let current = self.first.forward(flow, pass);
         let spikes = pass.neurons(current, &format!("{module}.1"));
-        pass.note_density(format!("layers.{module}.conv2"), &spikes, &self.second.shape(&spikes, pass));
+        pass.note_input(format!("layers.{module}.conv2"), &spikes, &self.second.shape(&spikes, pass));
         let mut branch = pass.linear_only(|pass| self.second.forward(&spikes, pass));
         let mut straight = match &mut self.shortcut {
-            Some(shortcut) => pass.linear_only(|pass| shortcut.forward(flow, pass)),
+            Some(shortcut) => {
+                pass.note_input(format!("layers.{module}.shortcut.0"), flow, &shortcut.shape(flow, pass));
+                pass.linear_only(|pass| shortcut.forward(flow, pass))
+            }
             None => flow.clone().widened(),
         };
         // A constant shortcut beside a branch that has already spiked.

@@ -15,7 +15,7 @@ pub use finite::NonFinite;
 pub use layers::{EPS, MOMENTUM};
 pub use named::{NAMED, NamedNet, named};
 pub use parameter::{Buffer, Parameter};
-pub use pass::{Density, Flow, Input, Norm, Pass, Record, Recorded};
+pub use pass::{Density, Flow, Input, Norm, Operands, Pass, Record, Recorded};
 pub use plan::{Plan, PlannedLayer};
 pub use spec::{LayerSpec, NetError, NetSpec, Readout};
 pub use state::StateError;
@@ -149,7 +149,7 @@ impl Net {
             let module = planned.module;
             match (layer, flat.take()) {
                 (Layer::Conv { block, relu }, None) => {
-                    pass.note_density(format!("layers.{module}"), &image, &block.shape(&image, pass));
+                    pass.note_input(format!("layers.{module}"), &image, &block.shape(&image, pass));
                     let neurons = (module + 2 + usize::from(*relu)).to_string();
                     image = if fused {
                         let pool = match layers.next_if(|(next, _)| matches!(next, Layer::Pool(..))) {
@@ -170,8 +170,12 @@ impl Net {
                 }
                 (Layer::Dropout(p), None) => image = pass.dropout(image.widened(), *p),
                 (Layer::Dropout(p), Some(row)) => flat = Some(pass.dropout(row, *p)),
-                (Layer::Linear(block), Some(row)) => flat = Some(block.forward(&row, pass, module)),
+                (Layer::Linear(block), Some(row)) => {
+                    pass.note_row(format!("layers.{module}"), &row, planned.units());
+                    flat = Some(block.forward(&row, pass, module));
+                }
                 (Layer::Readout(readout), Some(row)) => {
+                    pass.note_row(format!("layers.{module}"), &row, planned.units());
                     let readout = readout.forward(&row, pass, module);
                     pass.watch(module, &readout);
                     return readout;

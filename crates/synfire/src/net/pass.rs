@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use std::fmt;
 use std::str::FromStr;
 use synfire_kernels::conv::{self, Way};
+use synfire_kernels::linear;
 
 /// Values on their way through the network: `[T·B, …]`, or `[B, …]` where they are the same at every step.
 #[derive(Debug, Clone)]
@@ -130,6 +131,8 @@ pub enum Record {
     Rates,
     /// The same, and how dense the input of each convolution is. The values are counted one by one, which takes time.
     Densities,
+    /// The firing rates, and what reaches each layer that has weights.
+    Operations,
     /// Every spike of each neuron layer.
     Spikes,
 }
@@ -162,6 +165,21 @@ pub struct Density {
     pub weight_gradient: Way,
 }
 
+/// What reached a layer that has weights.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Operands {
+    /// The layer: `layers.5`, or `layers.9.conv1` within a residual block.
+    pub module: String,
+    /// Its sizes; a linear layer is a convolution of frames of one pixel.
+    pub shape: ConvShape,
+    /// How many values were not 0 at each place `[height, width]`, of all frames and channels.
+    pub present: Vec<u64>,
+    /// All values were 0 or 1.
+    pub binary: bool,
+    /// They were the same at every time step, and are counted once.
+    pub constant: bool,
+}
+
 /// One forward pass: its settings, its random numbers and what it notes down.
 #[derive(Debug)]
 pub struct Pass<'a> {
@@ -178,6 +196,8 @@ pub struct Pass<'a> {
     pub(crate) non_finite: Option<NonFinite>,
     /// The density of each convolution's input, if asked for.
     pub densities: Vec<Density>,
+    /// What reached the layers that have weights, if asked for.
+    pub operands: Vec<Operands>,
     pub(crate) steps: usize,
     pub(crate) lif: Lif,
     pub(crate) norm: Norm,
@@ -195,6 +215,7 @@ impl<'a> Pass<'a> {
             recorded: Vec::new(),
             non_finite: None,
             densities: Vec::new(),
+            operands: Vec::new(),
             steps: 0,
             lif: Lif::default(),
             norm: Norm::default(),
@@ -251,27 +272,45 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Notes down how dense the input of the convolution called `module` is, if densities are wanted.
-    pub(crate) fn note_density(&mut self, module: String, input: &Flow<4>, shape: &ConvShape) {
-        if self.record == Record::Densities {
-            let data = input.values.clone().inner().into_data();
-            let present = match data.as_slice::<f16>() {
-                // Spikes as bits.
-                Ok(words) => words.iter().map(|word| word.to_bits().count_ones() as usize).sum(),
-                Err(_) => data.iter::<f32>().filter(|&value| value != 0.0).count(),
-            };
-            let share = present as f64 / input.sizes().iter().product::<usize>().max(1) as f64;
-            // Where silence is heard too, all errors are wanted.
-            let wanted = if input.spikes { share } else { 1.0 };
-            self.densities.push(Density {
-                module,
-                share,
-                forward: shape.way(conv::Pass::Forward, share),
-                input_gradient: (!self.densities.is_empty())
-                    .then(|| shape.way(conv::Pass::InputGrad, wanted)),
-                weight_gradient: shape.way(conv::Pass::WeightGrad, share),
-            });
+    /// Notes down what is wanted of the input of the convolution called `module`.
+    pub(crate) fn note_input(&mut self, module: String, input: &Flow<4>, shape: &ConvShape) {
+        match self.record {
+            Record::Densities => {
+                let (present, _) = present(&input.values, shape);
+                let share = present.iter().sum::<u64>() as f64 / shape.input_len().max(1) as f64;
+                // Where silence is heard too, all errors are wanted.
+                let wanted = if input.spikes { share } else { 1.0 };
+                self.densities.push(Density {
+                    module,
+                    share,
+                    forward: shape.way(conv::Pass::Forward, share),
+                    input_gradient: (!self.densities.is_empty())
+                        .then(|| shape.way(conv::Pass::InputGrad, wanted)),
+                    weight_gradient: shape.way(conv::Pass::WeightGrad, share),
+                });
+            }
+            Record::Operations => self.note_operands(module, &input.values, shape, input.constant),
+            _ => {}
         }
+    }
+
+    /// The same of the linear layer with so many outputs.
+    pub(crate) fn note_row(&mut self, module: String, row: &Flow<2>, outputs: usize) {
+        if self.record == Record::Operations {
+            let [rows, inputs] = row.values.dims();
+            self.note_operands(module, &row.values, &linear::shape(rows, inputs, outputs), row.constant);
+        }
+    }
+
+    fn note_operands<const D: usize>(
+        &mut self,
+        module: String,
+        values: &Tensor<D>,
+        shape: &ConvShape,
+        constant: bool,
+    ) {
+        let (present, binary) = present(values, shape);
+        self.operands.push(Operands { module, shape: *shape, present, binary, constant });
     }
 
     /// Runs `f` with the ReLU of an ANN pass left to the caller.
@@ -299,4 +338,27 @@ impl<'a> Pass<'a> {
         let values = (flow.values.clone().reshape([present, sample_rows, width]) * mask).reshape(dims);
         flow.with(values)
     }
+}
+
+/// How many of the values `[frames, height, width, channels]`, or of spikes as bits, are not 0 at each place, and whether all of them
+/// are 0 or 1.
+fn present<const D: usize>(values: &Tensor<D>, shape: &ConvShape) -> (Vec<u64>, bool) {
+    let places = shape.height * shape.width;
+    let mut present = vec![0; places];
+    let data = values.clone().inner().into_data();
+    // Spikes as bits.
+    if let Ok(words) = data.as_slice::<f16>() {
+        let each = (words.len() / (shape.frames * places).max(1)).max(1);
+        for (i, words) in words.chunks_exact(each).enumerate() {
+            present[i % places] +=
+                words.iter().map(|word| u64::from(word.to_bits().count_ones())).sum::<u64>();
+        }
+        return (present, true);
+    }
+    let mut binary = true;
+    for (i, value) in data.iter::<f32>().enumerate() {
+        present[i / shape.in_channels % places] += u64::from(value != 0.0);
+        binary &= value == 0.0 || value == 1.0;
+    }
+    (present, binary)
 }

@@ -24,6 +24,13 @@ pub struct PlannedLayer {
     pub macs: u64,
 }
 
+impl PlannedLayer {
+    /// Outputs of a linear layer, or of a readout, which has several for each class.
+    pub fn units(&self) -> usize {
+        self.parameters as usize / (self.input.iter().product::<usize>() + 1)
+    }
+}
+
 /// A network's layers with their sizes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {

@@ -20,6 +20,8 @@ use synfire_data::{DataSet, Sensor, Split};
 
 /// The key of the metadata.
 const KEY: &str = "synfire";
+/// What the header's last field begins with, in front of its number.
+const CHECKSUM: &str = "\"checksum\":";
 /// Version of the layout.
 const FORMAT: u32 = 2;
 const OPTIMIZER: &str = "optimizer.";
@@ -122,8 +124,8 @@ impl Header {
         serde_json::to_string(self).expect("a header is JSON")
     }
 
-    fn checksum_with(&self, file: &TensorFile) -> u32 {
-        let header = Self { checksum: 0, ..self.clone() }.to_json();
+    /// The checksum of a file whose header is this text, in which it has a checksum of 0.
+    fn checksum_of(header: &str, file: &TensorFile) -> u32 {
         file.tensors.iter().fold(crc32c::crc32c(header.as_bytes()), |crc, (name, tensor)| {
             let shape = tensor.shape.iter().flat_map(|&size| (size as u64).to_le_bytes());
             let values = tensor.values.iter().flat_map(|value| value.to_le_bytes());
@@ -245,7 +247,7 @@ impl Checkpoint {
             counters,
             checksum: 0,
         };
-        header.checksum = header.checksum_with(&file);
+        header.checksum = Header::checksum_of(&header.to_json(), &file);
         Ok(Self { header, file })
     }
 
@@ -275,7 +277,9 @@ impl Checkpoint {
             return Err(content(format!("checkpoint format {format}, this version reads {FORMAT}")));
         }
         let header: Header = serde_json::from_str(json).map_err(unreadable)?;
-        let found = header.checksum_with(&file);
+        // Of the text as it stands: an older version's has fewer settings. The checksum is its last field.
+        let (before, _) = json.rsplit_once(CHECKSUM).ok_or_else(|| content("it has no checksum".into()))?;
+        let found = Header::checksum_of(&format!("{before}{CHECKSUM}0}}"), &file);
         if header.checksum != found {
             let expected = header.checksum;
             return Err(content(format!("damaged: its checksum is {found:08x}, expected {expected:08x}")));

@@ -2,8 +2,8 @@
 
 use super::config::TrainConfig;
 use super::error::TrainError;
+use crate::anytime::{Anytime, Course};
 use crate::encode::Encoding;
-use crate::loss::mean_over_time;
 use crate::net::{Input, Net, NonFinite, Pass, Record};
 use burn::tensor::{Device, Tensor};
 use serde::Serialize;
@@ -26,6 +26,8 @@ pub struct Evaluation {
     pub confusion: Vec<Vec<usize>>,
     /// Mean spikes per neuron and step of each neuron layer, by its module: `layers.3`.
     pub firing_rates: BTreeMap<String, f64>,
+    /// What answers are worth that are taken before the last time step.
+    pub anytime: Anytime,
 }
 
 impl Evaluation {
@@ -77,7 +79,7 @@ pub fn evaluate(
     let classes = net.plan().classes;
     let device = net.device().clone();
     let mut total = Evaluation { confusion: vec![vec![0; classes]; classes], ..Evaluation::default() };
-    let mut correct = 0;
+    let mut courses: Vec<(Course, usize)> = Vec::new();
     net.check()?;
     for batch in loader.iter(&loader.file_order(), 0) {
         if !keep_going(total.samples) {
@@ -95,9 +97,11 @@ pub fn evaluate(
             return Err(NonFinite::Loss.into());
         }
         total.loss += n as f64 * f64::from(loss);
-        for (&label, answer) in batch.labels.iter().zip(answers(mean_over_time(readout))) {
-            total.confusion[label][answer] += 1;
-            correct += usize::from(label == answer);
+        let readout = readout.inner().into_data().try_into_vec::<f32>().expect("f32 readout");
+        for (sample, &label) in batch.labels.iter().enumerate() {
+            let course = Course::of(&readout, [n, classes], sample);
+            total.confusion[label][course.class()] += 1;
+            courses.push((course, label));
         }
         for layer in pass.recorded {
             let rate = n as f64 * f64::from(layer.rate.into_scalar::<f32>());
@@ -107,7 +111,8 @@ pub fn evaluate(
     }
     let n = total.samples.max(1) as f64;
     total.loss /= n;
-    total.accuracy = correct as f64 / n;
+    total.anytime = Anytime::over(courses.iter().map(|(course, label)| (course, *label)));
+    total.accuracy = total.anytime.accuracy.last().copied().unwrap_or(0.0);
     total.firing_rates.values_mut().for_each(|rate| *rate /= n);
     Ok(Some(total))
 }

@@ -296,10 +296,8 @@ fn stages(plan: &Plan, training: &Training) -> Vec<Stage> {
                 continue;
             }
             LayerSpec::Linear { .. } | LayerSpec::Readout { .. } => {
-                // A readout has several units for each class.
-                let inputs_each: usize = layer.input.iter().product();
-                let units = layer.parameters as usize / (inputs_each + 1);
-                let shape = linear::shape(frames, inputs_each, units);
+                let units = layer.units();
+                let shape = linear::shape(frames, layer.input.iter().product(), units);
                 stage.convolves(&shape, first);
                 let outputs = all_frames as Bytes * units as Bytes;
                 // Its input as one row, its output before the neurons, and potentials.
