@@ -22,6 +22,8 @@ const VALUE: Bytes = size_of::<f32>() as Bytes;
 const PROGRAM: Bytes = 12 << 20;
 /// Frames that no workspace depends on any more.
 const MANY: usize = 1 << 20;
+/// Parameters of a layer beside which its workspace, whose sizes could no longer be counted, is nothing.
+const MANY_PARAMETERS: Bytes = 1 << 40;
 /// Of the tensors' memory, what the allocator cannot use between them: one part in this many.
 const UNUSED: Bytes = 7;
 
@@ -177,6 +179,9 @@ impl Stage {
 
     /// A convolution, whose input is the network's where it is the first.
     fn convolves(&mut self, shape: &ConvShape, first: bool) {
+        if self.parameters > MANY_PARAMETERS {
+            return;
+        }
         let isa = Isa::detect();
         // Which of the ways it is computed depends on the number no further.
         let shape = ConvShape { frames: shape.frames.min(MANY), ..*shape };
