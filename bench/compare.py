@@ -12,9 +12,8 @@ For each case it first checks that both compute the same thing: PyTorch writes o
 precision, and `synfire verify` takes that step by the kernels that are timed, in single precision and in the precision that is
 timed. The losses must agree within 1 %, in bf16 within 3 % or as far as PyTorch's own bf16 is from its single precision. No more
 can be asked of a deep network: a rounding error flips a spike, which flips others behind it; exact agreement is what the golden
-files of small networks are for. Then the programs
-run in turn, a process each, for some rounds, so that what else the machine does hits all of them, and at last Synfire
-tells where its time goes. Ratios are those of medians over the rounds.
+files of small networks are for. Then the programs run in turn, a process each, for some rounds, so that what else the machine
+does hits all of them, and at last Synfire tells where its time goes. Ratios are those of medians over the rounds.
 
 A record with every figure goes to bench/records/DATE-TABLE.json, its tables to standard output and to their places in
 docs/performance.md.

@@ -101,24 +101,25 @@ impl Cache {
             Reader::open(path).ok().filter(|file| file.description() == description)
         };
         // A file of all samples has these too.
-        let all: Vec<usize> = (0..source.len()).collect();
-        let (samples, file) = match there(&of(&all)) {
-            Some(file) => (all, file),
+        let mut samples: Vec<usize> = (0..source.len()).collect();
+        let mut place = of(&samples);
+        let mut found = there(&place);
+        if found.is_none() && wanted.len() < samples.len() {
+            samples = wanted.to_owned();
+            place = of(&samples);
+            found = there(&place);
+        }
+        let file = match found {
+            Some(file) => file,
+            // Absent or damaged.
             None => {
-                let own = of(wanted);
-                let file = match there(&own) {
-                    Some(file) => file,
-                    // Absent or damaged.
-                    None => {
-                        build(&own.0, &**source, wanted, frames, &own.1, progress)?;
-                        // What was written and cannot be read is no reason to stop either.
-                        Reader::open(&own.0).map_err(|error| match error {
-                            DataError::Io { file, source } => DataError::Write { file, source },
-                            other => other,
-                        })?
-                    }
-                };
-                (wanted.to_owned(), file)
+                let (path, description) = &place;
+                build(path, &**source, &samples, frames, description, progress)?;
+                // What was written and cannot be read is no reason to stop either.
+                Reader::open(path).map_err(|error| match error {
+                    DataError::Io { file, source } => DataError::Write { file, source },
+                    other => other,
+                })?
             }
         };
         Ok(Arc::new(Cached {

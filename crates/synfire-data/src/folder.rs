@@ -47,27 +47,20 @@ impl Layout {
     /// Of a folder, and what the user should know of it.
     fn of(folder: &Path) -> Result<(Self, Option<String>), DataError> {
         let subfolders = class_folders(folder)?;
-        let [train, test, validation] = PARTS.map(|names| {
-            let found = subfolders.iter().find(|(_, name)| names.contains(&&*name.to_lowercase()));
-            found.map(|(path, _)| path.clone())
-        });
-        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let [train, test, validation] = PARTS
+            .map(|names| subfolders.iter().find(|(_, name)| names.contains(&&*name.to_lowercase())).cloned());
         Ok(match (train, test, validation) {
-            (Some(train), Some(test), unused) => {
-                let note = unused.map(|unused| {
-                    format!(
-                        "{} is not used: a run draws its validation samples from {}",
-                        name(&unused),
-                        name(&train)
-                    )
+            (Some((train, from)), Some((test, _)), unused) => {
+                let note = unused.map(|(_, unused)| {
+                    format!("{unused} is not used: a run draws its validation samples from {from}")
                 });
                 (Self::Parts([train, test]), note)
             }
-            (Some(train), None, Some(test)) => {
-                let note = format!("{} is the test part: there is no other", name(&test));
+            (Some((train, _)), None, Some((test, name))) => {
+                let note = format!("{name} is the test part: there is no other");
                 (Self::Parts([train, test]), Some(note))
             }
-            (Some(train), None, None) if subfolders.len() == 1 => (Self::Classes(train), None),
+            (Some((train, _)), None, None) if subfolders.len() == 1 => (Self::Classes(train), None),
             _ => (Self::Classes(folder.to_owned()), None),
         })
     }

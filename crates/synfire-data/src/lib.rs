@@ -56,5 +56,5 @@ pub use locations::Locations;
 pub use registry::{Recipe, find, is_path, names, open};
 pub use set::{DataSet, Kind, Source};
 pub use sets::digits::digits_in_file_order;
-pub use split::{Split, validation_split};
+pub use split::{Split, evenly_spaced, validation_split};
 pub use synfire_events::{Downsampling, FrameSize, FrameSpec, FrameValues, Framing, Polarities, Sensor};

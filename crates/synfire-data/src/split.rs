@@ -72,6 +72,12 @@ fn list_checksum(train: &[(PathBuf, u8)], test: &[(PathBuf, u8)]) -> String {
     hex(&hash.finalize()[..8])
 }
 
+/// `n` of `all` numbers from 0 on, evenly spaced: not the first ones, because files are often ordered by class.
+#[must_use]
+pub fn evenly_spaced(n: usize, all: usize) -> Vec<usize> {
+    (0..n).map(|i| i * all / n).collect()
+}
+
 /// Two disjoint lists of sample numbers, each rising, that together are all samples.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {

@@ -111,7 +111,7 @@ impl BlockShape {
 
     /// The batch norm of the input.
     pub fn norm(&self) -> NormShape {
-        let steps = if self.joint { 1 } else { self.steps_present() };
+        let steps = self.statistics();
         let present = self.steps_present() / steps.max(1);
         let rows = lens::product(self, [present, self.batch, self.height, self.width]);
         NormShape { steps, rows, channels: self.channels }
@@ -126,8 +126,7 @@ impl BlockShape {
         let product =
             |factors: &[usize]| factors.iter().fold(1_usize, |product, n| product.saturating_mul(*n));
         let rows = self.height.div_ceil(self.side());
-        let statistics = if self.joint { 1 } else { self.steps_present() };
-        let sums = product(&[size_of::<f64>(), 2, statistics, self.batch, rows, self.channels]);
+        let sums = product(&[size_of::<f64>(), 2, self.statistics(), self.batch, rows, self.channels]);
         let steps = self.steps.saturating_add(4);
         [product(&[size_of::<f32>(), steps, strips::largest(self)]), sums]
     }
@@ -139,6 +138,11 @@ impl BlockShape {
 
     fn steps_present(&self) -> usize {
         if self.constant { 1 } else { self.steps }
+    }
+
+    /// How many statistics there are.
+    fn statistics(&self) -> usize {
+        if self.joint { 1 } else { self.steps_present() }
     }
 
     /// Which statistics time step `t` is normalised with.

@@ -32,7 +32,7 @@ impl Course {
             let step = &step[sample * classes..][..classes];
             sum.iter_mut().zip(step).for_each(|(sum, value)| *sum += value);
             output.iter_mut().zip(&sum).for_each(|(mean, sum)| *mean = sum / (t + 1) as f32);
-            let answer = (1..classes).fold(0, |best, i| if sum[i] > sum[best] { i } else { best });
+            let answer = first_largest(&sum);
             answers.push(answer);
             certainties.push(1.0 / output.iter().map(|mean| (mean - output[answer]).exp()).sum::<f32>());
         }
@@ -55,6 +55,11 @@ impl Course {
         let first = self.certainties.iter().position(|&found| f64::from(found) >= certainty);
         first.map_or(self.answers.len(), |step| step + 1)
     }
+}
+
+/// Where the largest value is; of equal ones the first.
+pub(crate) fn first_largest(values: &[f32]) -> usize {
+    (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
 }
 
 /// How often answers are right that are taken early.

@@ -9,10 +9,9 @@
 //! Energies are those of arithmetic alone in a 45 nm process (M. Horowitz, *Computing's energy problem*, ISSCC 2014). Moving data costs
 //! more than computing on most machines: they compare algorithms, not devices.
 
-use crate::net::{Net, Operands, Pass, Record};
-use crate::train::{EVALUATION, TrainConfig, TrainError};
+use crate::net::{Net, Operands, Record};
+use crate::train::{TrainConfig, TrainError, each_batch};
 use serde::Serialize;
-use std::collections::BTreeMap;
 use synfire_data::Loader;
 
 /// Energy of operations, in picojoules.
@@ -115,18 +114,21 @@ impl Operations {
 
     /// Mean spikes per neuron and step of all neurons.
     pub fn rate(&self) -> f64 {
-        let neurons: usize = self.neurons.iter().map(|layer| layer.neurons).sum();
         let spikes: f64 = self.neurons.iter().map(|layer| layer.rate * layer.neurons as f64).sum();
-        spikes / neurons.max(1) as f64
+        spikes / self.neurons().max(1) as f64
+    }
+
+    /// All neurons.
+    fn neurons(&self) -> usize {
+        self.neurons.iter().map(|layer| layer.neurons).sum()
     }
 
     /// What the effective operations cost.
     pub fn energy(&self, costs: Costs) -> Energy {
-        let neurons: usize = self.neurons.iter().map(|layer| layer.neurons).sum();
         Energy {
             ann: self.dense_step * costs.mac,
             snn: self.macs() * costs.mac + self.acs() * costs.ac,
-            neurons: (neurons * self.time_steps) as f64 * costs.mac,
+            neurons: (self.neurons() * self.time_steps) as f64 * costs.mac,
         }
     }
 
@@ -164,58 +166,48 @@ pub fn count(
     config: &TrainConfig,
     keep_going: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Option<Operations>, TrainError> {
-    net.check()?;
-    let device = net.device().clone();
-    // Layers in the order in which they come.
-    let mut order: Vec<String> = Vec::new();
-    let mut sums: BTreeMap<String, Sums> = BTreeMap::new();
+    let mut layers: Vec<(String, Sums)> = Vec::new();
     let mut neurons: Vec<NeuronLayer> = Vec::new();
     let mut samples = 0;
-    for batch in loader.iter(&loader.file_order(), 0) {
-        if !keep_going(samples) {
-            return Ok(None);
-        }
-        let batch = batch?;
-        let input = crate::train::input(&batch, config, false, EVALUATION, &device);
-        input.check().map_err(|found| found.among(&batch.indices))?;
-        let mut pass = Pass::inference().recording(Record::Operations);
-        net.forward(input, &mut pass);
-        pass.check()?;
-        for operands in pass.operands {
-            let turns = if operands.constant { config.time_steps as u128 } else { 1 };
-            let layer = sums.entry(operands.module.clone()).or_default();
-            layer.dense += turns * u128::from(operands.shape.macs());
-            layer.effective += turns * effective(&operands);
-            layer.present += operands.present.iter().map(|&n| u128::from(n)).sum::<u128>();
-            layer.values += operands.shape.input_len() as u128;
-            layer.graded |= !operands.binary;
-            if !order.contains(&operands.module) {
-                order.push(operands.module);
+    let ended =
+        each_batch(net, loader, config, false, Record::Operations, keep_going, &mut |batch, _, pass| {
+            // The layers of every batch come in the same order.
+            for (i, operands) in pass.operands.into_iter().enumerate() {
+                let turns = if operands.constant { config.time_steps as u128 } else { 1 };
+                if layers.len() == i {
+                    layers.push((operands.module.clone(), Sums::default()));
+                }
+                let sums = &mut layers[i].1;
+                sums.dense += turns * u128::from(operands.shape.macs());
+                sums.effective += turns * effective(&operands);
+                sums.present += operands.present.iter().map(|&n| u128::from(n)).sum::<u128>();
+                sums.values += operands.shape.input_len() as u128;
+                sums.graded |= !operands.binary;
             }
-        }
-        let n = batch.labels.len();
-        for (i, layer) in pass.recorded.into_iter().enumerate() {
-            if neurons.len() == i {
-                let module = format!("layers.{}", layer.module);
-                neurons.push(NeuronLayer { module, neurons: layer.shape.iter().product(), rate: 0.0 });
+            let n = batch.labels.len();
+            for (i, layer) in pass.recorded.into_iter().enumerate() {
+                if neurons.len() == i {
+                    let module = format!("layers.{}", layer.module);
+                    neurons.push(NeuronLayer { module, neurons: layer.shape.iter().product(), rate: 0.0 });
+                }
+                neurons[i].rate += n as f64 * f64::from(layer.rate.into_scalar::<f32>());
             }
-            neurons[i].rate += n as f64 * f64::from(layer.rate.into_scalar::<f32>());
-        }
-        samples += n;
+            samples += n;
+            Ok(())
+        })?;
+    if !ended {
+        return Ok(None);
     }
     let each = samples.max(1) as f64;
     neurons.iter_mut().for_each(|layer| layer.rate /= each);
-    let layer = |module: String| {
-        let sums = &sums[&module];
-        LayerOperations {
-            dense: sums.dense as f64 / each,
-            effective: sums.effective as f64 / each,
-            binary: !sums.graded,
-            density: sums.present as f64 / sums.values.max(1) as f64,
-            module,
-        }
+    let of_sample = |(module, sums): (String, Sums)| LayerOperations {
+        module,
+        dense: sums.dense as f64 / each,
+        effective: sums.effective as f64 / each,
+        binary: !sums.graded,
+        density: sums.present as f64 / sums.values.max(1) as f64,
     };
-    let layers = order.into_iter().map(layer).collect();
+    let layers = layers.into_iter().map(of_sample).collect();
     let dense_step = net.plan().macs() as f64;
     Ok(Some(Operations { samples, time_steps: config.time_steps, dense_step, layers, neurons }))
 }

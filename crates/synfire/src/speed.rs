@@ -15,7 +15,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use synfire_data::{Loader, Source, random};
+use synfire_data::{Loader, Source, evenly_spaced, random};
 
 /// Share of the values of synthetic event frames that are 1; the others are 0.
 pub const EVENT_DENSITY: f64 = 0.05;
@@ -60,8 +60,7 @@ impl Load {
             let expected = format!("at most {available}, the samples there are");
             return Err(ConfigError::Value { key, found, expected }.into());
         }
-        let samples = (0..batch).map(|i| i * available / batch).collect();
-        let loader = Loader::new(source.clone(), samples, config.frames(), batch)?;
+        let loader = Loader::new(source.clone(), evenly_spaced(batch, available), config.frames(), batch)?;
         let batch = loader.iter(&loader.file_order(), 0).next().expect("a batch has samples")?;
         let input = train::input(&batch, config, false, train::EVALUATION, device);
         Ok(Self { input, labels: batch.labels })

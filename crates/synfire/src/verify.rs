@@ -359,7 +359,8 @@ fn network(
         for recorded in &pass.recorded {
             let name = format!("spikes.{}", recorded.module);
             let (found, expected) = (channels_first(recorded), &file.get(&name)?.values);
-            let (differ, share) = (unequal(&found, expected), unequal(&found, expected) / found.len() as f64);
+            let differ = unequal(&found, expected);
+            let share = differ / found.len() as f64;
             alike &= share <= BF16_ALIKE;
             match bf16 {
                 false => report.add(format!("{name} that differ"), differ, 0.0),

@@ -1,14 +1,14 @@
 //! `synfire energy`.
 
-use super::{DeviceArgument, Error, checkpoint_path, data_set, percent};
+use super::{DeviceArgument, Error, data_set, open_checkpoint, percent};
 use crate::console::Console;
 use clap::{Args, value_parser};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use synfire::energy::{Energy, FP32, INT8, Operations, count};
-use synfire::train::{Checkpoint, MOST_STEPS, TrainConfig, check_inference};
-use synfire_data::Loader;
+use synfire::train::{MOST_STEPS, TrainConfig, check_inference};
+use synfire_data::{Loader, evenly_spaced};
 
 /// Count the operations of a trained network on its test set, and what they would cost in energy.
 ///
@@ -37,9 +37,7 @@ pub(crate) struct EnergyArguments {
 impl EnergyArguments {
     pub(crate) fn run(self, console: &Console) -> Result<ExitCode, Error> {
         let device = self.device.open()?;
-        let path = checkpoint_path(&self.path);
-        let checkpoint = Checkpoint::read(&path)?;
-        let mut net = checkpoint.net(&path, &device)?;
+        let (path, checkpoint, mut net) = open_checkpoint(&self.path, &device)?;
         let data = data_set(&checkpoint, &path, self.data_dir)?;
         data.notes.iter().for_each(|note| console.note(note));
         let trained = checkpoint.header.config;
@@ -48,7 +46,7 @@ impl EnergyArguments {
         let available = data.test.len();
         let samples = self.samples.map_or(available, |samples| (samples as usize).min(available));
         check_inference(net.plan(), config.batch_size.min(samples), time_steps)?;
-        let indices = (0..samples).map(|i| i * available / samples).collect();
+        let indices = evenly_spaced(samples, available);
         let loader = Loader::new(data.test.clone(), indices, config.frames(), config.batch_size)?;
         let bar = console.bar(samples as u64, "counting {bar:24} {pos}/{len} samples, {eta} left");
         let mut go_on = |samples| {

@@ -1,13 +1,13 @@
 //! `synfire eval`.
 
 use super::train::progress::module_number;
-use super::{DeviceArgument, Error, checkpoint_path, data_set, percent};
+use super::{DeviceArgument, Error, data_set, open_checkpoint, percent};
 use crate::console::Console;
 use clap::{Args, value_parser};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use synfire::anytime::Anytime;
-use synfire::train::{Checkpoint, MOST_STEPS, TrainConfig, check_inference, evaluate};
+use synfire::train::{MOST_STEPS, TrainConfig, check_inference, evaluate};
 use synfire_data::Loader;
 
 /// Test a trained network: accuracy, per class, against time steps.
@@ -39,9 +39,7 @@ pub(crate) struct Eval {
 impl Eval {
     pub(crate) fn run(self, console: &Console) -> Result<ExitCode, Error> {
         let device = self.device.open()?;
-        let path = checkpoint_path(&self.path);
-        let checkpoint = Checkpoint::read(&path)?;
-        let mut net = checkpoint.net(&path, &device)?;
+        let (path, checkpoint, mut net) = open_checkpoint(&self.path, &device)?;
         let trained = checkpoint.header.config.clone();
         let data = data_set(&checkpoint, &path, self.data_dir)?;
         data.notes.iter().for_each(|note| console.note(note));

@@ -1,6 +1,6 @@
 //! `synfire infer`.
 
-use super::{DeviceArgument, Error, checkpoint_path, data_set, percent, read_image};
+use super::{DeviceArgument, Error, data_set, open_checkpoint, percent, read_image};
 use crate::console::Console;
 use clap::Args;
 use image::imageops::FilterType;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 use synfire::infer::{Answer, answer};
-use synfire::train::{Checkpoint, Header, check_inference};
+use synfire::train::{Header, check_inference};
 use synfire_data::folder::kind_of;
 use synfire_data::{Kind, Source};
 use synfire_events::{EventError, Reader, to_frames};
@@ -58,9 +58,7 @@ struct Input {
 impl Infer {
     pub(crate) fn run(self, console: &Console) -> Result<ExitCode, Error> {
         let device = self.device.open()?;
-        let path = checkpoint_path(&self.checkpoint);
-        let checkpoint = Checkpoint::read(&path)?;
-        let mut net = checkpoint.net(&path, &device)?;
+        let (path, checkpoint, mut net) = open_checkpoint(&self.checkpoint, &device)?;
         let names = &checkpoint.header.class_names;
         let config = &checkpoint.header.config;
         check_inference(net.plan(), 1, config.time_steps)?;

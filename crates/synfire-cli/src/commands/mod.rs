@@ -13,7 +13,7 @@ use burn::tensor::Device;
 use image::{DynamicImage, ImageReader};
 use std::path::{Path, PathBuf};
 use synfire::file::FileError;
-use synfire::net::NonFinite;
+use synfire::net::{Net, NonFinite};
 use synfire::train::{Checkpoint, ConfigError, RunFolder, TrainError};
 use synfire_data::fetch::FetchError;
 use synfire_data::{DataError, DataSet, Locations};
@@ -114,9 +114,12 @@ impl DeviceArgument {
     }
 }
 
-/// The checkpoint that `path` means: a checkpoint, or the best one of a run folder.
-pub(crate) fn checkpoint_path(path: &Path) -> PathBuf {
-    if path.is_dir() { path.join("checkpoints/best.safetensors") } else { path.to_path_buf() }
+/// A checkpoint, or the best one of a run folder: where it lies, what it holds, and its network.
+pub(crate) fn open_checkpoint(path: &Path, device: &Device) -> Result<(PathBuf, Checkpoint, Net), Error> {
+    let path = if path.is_dir() { path.join("checkpoints/best.safetensors") } else { path.to_path_buf() };
+    let checkpoint = Checkpoint::read(&path)?;
+    let net = checkpoint.net(&path, device)?;
+    Ok((path, checkpoint, net))
 }
 
 /// The data set that `checkpoint` (read from `path`) was trained on: in the folder given, else in that of its run.

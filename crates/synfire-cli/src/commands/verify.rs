@@ -13,8 +13,8 @@ use synfire_data::Locations;
 /// Check this build on this machine against golden files.
 ///
 /// Golden files hold exact expectations computed in double precision: neurons alone, whole networks (forward, every
-/// gradient, AdamW steps) and the losses of training runs. Compared is a step as training takes it. Without a file, the project's own set is checked. Exits
-/// with 1 if a difference exceeds its tolerance.
+/// gradient, AdamW steps) and the losses of training runs. Compared is a step as training takes it. Without a file, the
+/// project's own set is checked. Exits with 1 if a difference exceeds its tolerance.
 #[derive(Args)]
 pub(crate) struct Verify {
     /// Golden files (safetensors).

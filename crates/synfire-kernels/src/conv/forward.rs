@@ -31,8 +31,7 @@ thread_local! {
 /// Bytes that a thread keeps for itself.
 pub(super) fn scratch(isa: Isa, direction: &Direction) -> usize {
     let gather = direction.gather(Elements::for_sums_over_channels(direction.precision));
-    let width = Cut::new(isa, direction.channels).panel(0).width;
-    (gather.scratch_len() + gather.most_pixels() * width) * size_of::<f32>()
+    gather.thread_bytes(Cut::new(isa, direction.channels).panel(0).width)
 }
 
 /// Computes `output[pixel, n] = bias[n] + Σ_k source[pixel, k]·weight[n, k]` for every group.

@@ -170,11 +170,6 @@ impl Gather {
         unit.frames * unit.rows * self.layout.out[1]
     }
 
-    /// The most output pixels of a unit, as [`Gather::pixels`] counts them.
-    pub(super) fn most_pixels(&self) -> usize {
-        self.bases.len()
-    }
-
     /// The first output pixel of a unit, counted over all frames; the others follow where no frames are paired.
     pub(super) fn first_pixel(&self, unit: Unit) -> usize {
         let [oh, ow] = self.layout.out;
@@ -220,6 +215,11 @@ impl Gather {
     /// How many values a scratch needs. Every base plus every run lies [`SLACK`] values before its end.
     pub(super) fn scratch_len(&self) -> usize {
         self.frames * self.band(self.rows) * self.width * self.layout.width() + SLACK
+    }
+
+    /// Bytes that a thread keeps for itself: a scratch, and a row of `width` values for each output pixel of a unit.
+    pub(super) fn thread_bytes(&self, width: usize) -> usize {
+        (self.scratch_len() + self.bases.len() * width) * size_of::<f32>()
     }
 
     /// Copies the source of a unit, `group`'s channels of it, and the zeros around.

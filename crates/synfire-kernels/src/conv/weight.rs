@@ -143,9 +143,7 @@ fn sums(gather: &Gather, order: &Order, cut: &Cut) -> (usize, usize) {
 
 /// Bytes that a thread keeps for itself.
 pub(super) fn scratch(isa: Isa, direction: &Direction) -> usize {
-    let gather = gather(direction);
-    let width = Cut::new(isa, direction.channels).panel(0).width;
-    (gather.scratch_len() + gather.most_pixels() * width) * size_of::<f32>()
+    gather(direction).thread_bytes(Cut::new(isa, direction.channels).panel(0).width)
 }
 
 /// Values of the memory that is shared by all threads.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use synfire_data::{
     Augment, DataError, DataSet, Downsampling, FrameSize, FrameSpec, FrameValues, Framing, Kind, Polarities,
-    Split, is_path, validation_split,
+    Split, evenly_spaced, is_path, validation_split,
 };
 
 /// Time steps at most.
@@ -170,11 +170,10 @@ impl TrainConfig {
         }
     }
 
-    /// Numbers of the training samples in use, of the `available` ones: not the first, because files are often
-    /// ordered by class.
+    /// Numbers of the training samples in use, of the `available` ones.
     fn used(&self, available: usize) -> Vec<usize> {
         let n = if self.train_samples == 0 { available } else { self.train_samples.min(available) };
-        (0..n).map(|i| i * available / n).collect()
+        evenly_spaced(n, available)
     }
 
     /// Puts values in place of what depends on the data set, the processor and the working directory, so that what

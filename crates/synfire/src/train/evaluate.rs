@@ -2,7 +2,7 @@
 
 use super::config::TrainConfig;
 use super::error::TrainError;
-use crate::anytime::{Anytime, Course};
+use crate::anytime::{Anytime, Course, first_largest};
 use crate::encode::Encoding;
 use crate::net::{Input, Net, NonFinite, Pass, Record};
 use burn::tensor::{Device, Tensor};
@@ -59,8 +59,6 @@ pub(crate) fn input(
 pub(crate) fn answers(output: Tensor<2>) -> Vec<usize> {
     let [_, classes] = output.dims();
     let values = output.inner().into_data().try_into_vec::<f32>().expect("f32 output");
-    let first_largest =
-        |row: &[f32]| (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best });
     values.chunks(classes).map(first_largest).collect()
 }
 
@@ -77,37 +75,31 @@ pub fn evaluate(
     keep_going: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Option<Evaluation>, TrainError> {
     let classes = net.plan().classes;
-    let device = net.device().clone();
     let mut total = Evaluation { confusion: vec![vec![0; classes]; classes], ..Evaluation::default() };
     let mut courses: Vec<(Course, usize)> = Vec::new();
-    net.check()?;
-    for batch in loader.iter(&loader.file_order(), 0) {
-        if !keep_going(total.samples) {
-            return Ok(None);
-        }
-        let batch = batch?;
-        let mut pass = Pass::inference().recording(Record::Rates).as_ann(ann);
-        let input = input(&batch, config, ann, EVALUATION, &device);
-        input.check().map_err(|found| found.among(&batch.indices))?;
-        let readout = net.forward(input, &mut pass);
-        pass.check()?;
-        let n = batch.labels.len();
-        let loss = config.loss.of(readout.clone(), &batch).into_scalar::<f32>();
-        if !loss.is_finite() {
-            return Err(NonFinite::Loss.into());
-        }
-        total.loss += n as f64 * f64::from(loss);
-        let readout = readout.inner().into_data().try_into_vec::<f32>().expect("f32 readout");
-        for (sample, &label) in batch.labels.iter().enumerate() {
-            let course = Course::of(&readout, [n, classes], sample);
-            total.confusion[label][course.class()] += 1;
-            courses.push((course, label));
-        }
-        for layer in pass.recorded {
-            let rate = n as f64 * f64::from(layer.rate.into_scalar::<f32>());
-            *total.firing_rates.entry(format!("layers.{}", layer.module)).or_default() += rate;
-        }
-        total.samples += n;
+    let ended =
+        each_batch(net, loader, config, ann, Record::Rates, keep_going, &mut |batch, readout, pass| {
+            let n = batch.labels.len();
+            let loss = config.loss.of(readout.clone(), batch).into_scalar::<f32>();
+            if !loss.is_finite() {
+                return Err(NonFinite::Loss.into());
+            }
+            total.loss += n as f64 * f64::from(loss);
+            let readout = readout.inner().into_data().try_into_vec::<f32>().expect("f32 readout");
+            for (sample, &label) in batch.labels.iter().enumerate() {
+                let course = Course::of(&readout, [n, classes], sample);
+                total.confusion[label][course.class()] += 1;
+                courses.push((course, label));
+            }
+            for layer in pass.recorded {
+                let rate = n as f64 * f64::from(layer.rate.into_scalar::<f32>());
+                *total.firing_rates.entry(format!("layers.{}", layer.module)).or_default() += rate;
+            }
+            total.samples += n;
+            Ok(())
+        })?;
+    if !ended {
+        return Ok(None);
     }
     let n = total.samples.max(1) as f64;
     total.loss /= n;
@@ -115,4 +107,40 @@ pub fn evaluate(
     total.accuracy = total.anytime.accuracy.last().copied().unwrap_or(0.0);
     total.firing_rates.values_mut().for_each(|rate| *rate /= n);
     Ok(Some(total))
+}
+
+/// What is made of a batch: its samples, their readout `[T, B, classes]` and what the pass noted down.
+pub(crate) type Visit<'a> = dyn FnMut(&Batch, Tensor<3>, Pass<'static>) -> Result<(), TrainError> + 'a;
+
+/// Runs the network over all samples of `loader` in inference mode, noting down what `record` says. `keep_going` is told how many
+/// are done, before each batch; `false` once it says no.
+///
+/// # Errors
+/// As [`evaluate`], and what `visit` ends with.
+pub(crate) fn each_batch(
+    net: &mut Net,
+    loader: &Loader,
+    config: &TrainConfig,
+    ann: bool,
+    record: Record,
+    keep_going: &mut dyn FnMut(usize) -> bool,
+    visit: &mut Visit,
+) -> Result<bool, TrainError> {
+    net.check()?;
+    let device = net.device().clone();
+    let mut samples = 0;
+    for batch in loader.iter(&loader.file_order(), 0) {
+        if !keep_going(samples) {
+            return Ok(false);
+        }
+        let batch = batch?;
+        let mut pass = Pass::inference().recording(record).as_ann(ann);
+        let input = input(&batch, config, ann, EVALUATION, &device);
+        input.check().map_err(|found| found.among(&batch.indices))?;
+        let readout = net.forward(input, &mut pass);
+        pass.check()?;
+        samples += batch.labels.len();
+        visit(&batch, readout, pass)?;
+    }
+    Ok(true)
 }

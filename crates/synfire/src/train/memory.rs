@@ -94,9 +94,9 @@ impl Memory {
         let layers = stages(plan, training);
         let mut activations = input(plan, training);
         for stage in &layers {
-            activations += stage.all_kept();
-            let moment = activations + stage.copies + stage.output + stage.input_if_not_kept();
+            let moment = activations + stage.input + stage.kept + stage.copies + stage.output;
             reach(Memory { activations: moment, workspace: stage.forward, ..now });
+            activations += stage.all_kept();
         }
         let mut gradients = 0;
         for stage in layers.iter().rev() {
@@ -169,10 +169,6 @@ impl Scratch {
 }
 
 impl Stage {
-    fn input_if_not_kept(&self) -> Bytes {
-        if self.keeps_input { 0 } else { self.input }
-    }
-
     fn all_kept(&self) -> Bytes {
         self.kept + if self.keeps_input { self.input } else { 0 }
     }
@@ -232,7 +228,7 @@ fn stages(plan: &Plan, training: &Training) -> Vec<Stage> {
                 precision: training.precision,
             };
         let before = |shape: &ConvShape| {
-            frames_of(shape) * values([shape.out_channels, shape.out_height(), shape.out_width()])
+            shape.frames as Bytes * values([shape.out_channels, shape.out_height(), shape.out_width()])
         };
         let inputs = frames as Bytes * values(layer.input);
         let outputs = |layer: &PlannedLayer| all_frames as Bytes * values(layer.output);
@@ -296,9 +292,6 @@ fn stages(plan: &Plan, training: &Training) -> Vec<Stage> {
                     stage.error = stage.output;
                     stage.input_error += VALUE * inputs;
                 }
-                last = stage.output;
-                stages.push(stage);
-                continue;
             }
             LayerSpec::Linear { .. } | LayerSpec::Readout { .. } => {
                 let units = layer.units();
@@ -315,14 +308,12 @@ fn stages(plan: &Plan, training: &Training) -> Vec<Stage> {
         }
         last = stage.output;
         stages.push(stage);
-        // Its neurons have made steps of a still image.
-        (frames, first) = (all_frames, false);
+        // Neurons make steps of a still image.
+        if !matches!(layer.spec, LayerSpec::Pool { .. } | LayerSpec::Dropout { .. }) {
+            (frames, first) = (all_frames, false);
+        }
     }
     stages
-}
-
-fn frames_of(shape: &ConvShape) -> Bytes {
-    shape.frames as Bytes
 }
 
 /// Bytes that inference needs at least: weights, and the output of the largest layer. Of a convolution that is bf16 before

@@ -16,7 +16,7 @@ mod trainer;
 pub use checkpoint::{Best, Checkpoint, DataMark, Header, Position, Sums};
 pub use config::{MOST_STEPS, TrainConfig};
 pub use error::{ConfigError, TrainError};
-pub(crate) use evaluate::{EVALUATION, input};
+pub(crate) use evaluate::{EVALUATION, each_batch, input};
 pub use evaluate::{Evaluation, evaluate};
 pub(crate) use memory::check_held;
 pub use memory::{Memory, Training, available as available_memory, check_inference, check_training};

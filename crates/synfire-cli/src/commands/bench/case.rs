@@ -2,7 +2,7 @@
 
 use super::Bench;
 use crate::commands::net::plan_of;
-use crate::commands::{Error, checkpoint_path, data_set};
+use crate::commands::{Error, data_set, open_checkpoint};
 use crate::console::Console;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use synfire::net::{Net, Plan};
 use synfire::ops::{Lif, Precision};
 use synfire::optim::OptimizerKind;
 use synfire::speed::{Load, usual_loss};
-use synfire::train::{Checkpoint, RunFolder, Summary, Training, check_inference, check_training};
+use synfire::train::{RunFolder, Summary, Training, check_inference, check_training};
 
 /// A network, a batch, and what is minimised.
 pub(super) struct Case {
@@ -47,9 +47,7 @@ impl Bench {
 
     /// Trained weights and a batch of the test set, as the run has it where nothing else was said.
     pub(super) fn trained(&self, path: &Path, console: &Console, device: &Device) -> Result<Case, Error> {
-        let path = checkpoint_path(path);
-        let checkpoint = Checkpoint::read(&path)?;
-        let mut net = checkpoint.net(&path, device)?;
+        let (path, checkpoint, mut net) = open_checkpoint(path, device)?;
         if let Some(precision) = self.precision {
             net.precision = precision.here();
         }

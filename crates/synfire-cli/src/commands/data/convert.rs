@@ -1,7 +1,7 @@
 //! `synfire data convert`.
 
 use super::edits::EditArguments;
-use super::{Error, FormatArgument, Pieces, grouped, must_be_new, untold};
+use super::{Error, FormatArgument, Pieces, grouped, must_be_new, tell_untold};
 use crate::console::Console;
 use clap::Args;
 use std::path::PathBuf;
@@ -65,8 +65,7 @@ impl Convert {
         if let Some(damage) = &damage {
             console.note(format!("warning: {damage}; what is before that was kept"));
         }
-        let notes = untold(&self.output, format, origin)?;
-        notes.iter().for_each(|note| console.note(format!("note: {note}")));
+        let notes = tell_untold(&self.output, format, origin, console)?;
         console.say(format!(
             "{}{} events of a {sensor} sensor, from {from} to {format}: {}",
             grouped(events),
@@ -84,7 +83,7 @@ impl Convert {
     fn with_advice(&self, error: EventError) -> Error {
         match &error {
             EventError::Unwritable { expected, .. }
-                if expected.starts_with("a time") && !self.edits.sets_clock() =>
+                if expected.starts_with("a time") && !self.edits.from_zero =>
             {
                 Error::failed(format!("{error}; --from-zero lets times begin at 0"))
             }

@@ -27,7 +27,7 @@ pub(super) struct EditArguments {
     crop: Option<Crop>,
     /// Let time 0 be where --from is, or else the earliest event: some formats have no room for large times.
     #[arg(long)]
-    from_zero: bool,
+    pub(super) from_zero: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -52,10 +52,6 @@ impl FromStr for Crop {
 }
 
 impl EditArguments {
-    pub(super) fn sets_clock(&self) -> bool {
-        self.from_zero
-    }
-
     /// The changes to this file's recording. It is read for them where they depend on it.
     pub(super) fn of(&self, file: &Path, mut pieces: Pieces) -> Result<Edits, Error> {
         let in_time = self.from.is_some() || self.to.is_some();

@@ -1,6 +1,6 @@
 //! `synfire data info`.
 
-use super::{Error, grouped, unreadable};
+use super::{Error, Pieces, grouped};
 use crate::console::Console;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -35,23 +35,20 @@ impl Info {
 }
 
 fn tell(file: &Path, console: &Console) -> Result<(), Error> {
-    let mut reader = Reader::open(file).map_err(unreadable)?;
+    let mut pieces = Pieces::open(file, true)?;
     let mut statistics = Statistics::default();
-    let end = loop {
-        match reader.next_events() {
-            Ok(Some(events)) => statistics.add(events),
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error),
-        }
-    };
+    while let Some(events) = pieces.next_events()? {
+        statistics.add(events);
+    }
+    let Pieces { reader, damage, .. } = pieces;
     let bytes = file.metadata().map_or(0, |metadata| metadata.len());
     let told = reader.sensor();
     let sensor = told.or(statistics.needed_sensor());
     let mut problems: Vec<String> = statistics.problems().iter().map(ToString::to_string).collect();
-    if statistics.events == 0 && end.is_ok() {
+    if statistics.events == 0 && damage.is_none() {
         problems.push("there are no events".into());
     }
-    if let Err(error) = &end {
+    if let Some(error) = &damage {
         problems.insert(0, format!("damaged: {}", without_file(error)));
     }
     say(file, bytes, &reader, (told.is_some(), sensor), &statistics, &problems, console);
@@ -66,7 +63,7 @@ fn tell(file: &Path, console: &Console) -> Result<(), Error> {
         "hot_pixels": statistics.hot_pixels().iter().map(|pixel| [pixel.x, pixel.y]).collect::<Vec<_>>(),
         "problems": problems,
     }));
-    end.map_err(Into::into)
+    damage.map_or(Ok(()), |error| Err(error.into()))
 }
 
 fn say(

@@ -74,8 +74,8 @@ struct RecordingArgument {
 impl RecordingArgument {
     fn read(&self, console: &Console) -> Result<Recording, Error> {
         let Some(sample) = self.sample else {
-            let name = self.from.to_string_lossy();
-            if !self.from.exists() && !is_path(&name) && synfire_data::find(&name).is_ok() {
+            if !self.from.exists() && names_set(&self.from) {
+                let name = self.from.display();
                 let text = format!("{name} is a data set: --sample N names a recording of it");
                 return Err(Error::usage(text));
             }
@@ -91,6 +91,12 @@ impl RecordingArgument {
         part.recording(sample)?
             .ok_or_else(|| Error::usage(format!("the samples of {} are images, not recordings", set.name)))
     }
+}
+
+/// Whether this is the name of a data set, and not a path.
+fn names_set(name: &Path) -> bool {
+    let name = name.to_string_lossy();
+    !is_path(&name) && synfire_data::find(&name).is_ok()
 }
 
 fn open(name: &Path, data_dir: Option<&Path>) -> Result<DataSet, Error> {
@@ -148,8 +154,8 @@ impl Pieces {
     }
 }
 
-/// What a file that was written does not tell of where its recording comes from.
-fn untold(path: &Path, format: Format, origin: Origin) -> Result<Vec<String>, Error> {
+/// Tells and returns what a file that was written does not say of where its recording comes from.
+fn tell_untold(path: &Path, format: Format, origin: Origin, console: &Console) -> Result<Vec<String>, Error> {
     let written = Reader::open_as(path, Some(format))?;
     let mut notes = Vec::new();
     if written.sensor() != Some(origin.sensor) {
@@ -162,6 +168,7 @@ fn untold(path: &Path, format: Format, origin: Origin) -> Result<Vec<String>, Er
     if origin.simulated && !written.simulated() {
         notes.push(format!("files of the format {format} do not tell that a recording is simulated"));
     }
+    notes.iter().for_each(|note| console.note(format!("note: {note}")));
     Ok(notes)
 }
 

@@ -1,7 +1,7 @@
 //! `synfire data simulate`.
 
 use super::camera::CameraArguments;
-use super::{Error, FormatArgument, grouped, must_be_new, open, untold, write_failed};
+use super::{Error, FormatArgument, grouped, must_be_new, names_set, open, tell_untold, write_failed};
 use crate::commands::read_image;
 use crate::console::Console;
 use clap::{Args, ValueEnum};
@@ -61,8 +61,7 @@ enum Protocol {
 
 impl Simulate {
     pub(super) fn run(self, console: &Console) -> Result<(), Error> {
-        let name = self.input.to_string_lossy();
-        if !is_path(&name) && synfire_data::find(&name).is_ok() {
+        if names_set(&self.input) {
             let camera = self.camera.given();
             let image = [("--protocol", self.protocol.is_some()), ("--fps", self.fps.is_some())];
             self.refuse("a set", &[&camera[..], &image].concat())?;
@@ -76,6 +75,7 @@ impl Simulate {
             true => self.refuse("a video", &[("--protocol", protocol)])?,
             false => self.refuse("an image", &[("--fps", fps)])?,
         }
+        let name = self.input.to_string_lossy();
         if !self.input.exists() && !is_path(&name) && self.input.extension().is_none() {
             // Perhaps a misspelt set.
             synfire_data::find(&name)?;
@@ -83,8 +83,7 @@ impl Simulate {
         must_be_new(&self.output, self.force)?;
         let format = self.format.of(&self.output)?;
         let (sensor, events) = if is_video { self.video(format)? } else { self.image(format)? };
-        let notes = untold(&self.output, format, Origin { sensor, simulated: true })?;
-        notes.iter().for_each(|note| console.note(format!("note: {note}")));
+        let notes = tell_untold(&self.output, format, Origin { sensor, simulated: true }, console)?;
         console.say(format!(
             "{} simulated events of a {sensor} sensor: {}",
             grouped(events as u64),
