@@ -1,4 +1,4 @@
-//! Finds out which published data sets this machine has, so that tests of the others count as ignored.
+//! Finds out which published data sets this machine has, and whether a browser, so that tests of what is absent count as ignored.
 
 use std::env;
 use std::path::PathBuf;
@@ -16,5 +16,14 @@ fn main() {
         if folder.join(set).read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
             println!("cargo::rustc-cfg={name}");
         }
+    }
+    println!("cargo::rustc-check-cfg=cfg(chromium)");
+    println!("cargo::rerun-if-env-changed=PATH");
+    let path = env::var_os("PATH").unwrap_or_default();
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let mut browsers = env::split_paths(&path).flat_map(|folder| names.map(|name| folder.join(name)));
+    if let Some(browser) = browsers.find(|file| file.is_file()) {
+        println!("cargo::rustc-cfg=chromium");
+        println!("cargo::rustc-env=SYNFIRE_BROWSER={}", browser.display());
     }
 }

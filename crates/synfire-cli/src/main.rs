@@ -42,6 +42,8 @@ Examples:
   synfire eval runs/digits --time-steps 1,2,4,8   accuracy against time steps
   synfire infer runs/digits image.png             the class of an image
   synfire energy runs/digits                      operations, spikes, and their energy
+  synfire compare digits --seeds 3                stbp, bpsa and bpsta beside each other
+  synfire report runs/digits                      a page of it: curves, spikes, energy, mistakes
   synfire net describe nmnist                     layers, shapes, parameters, MACs
   synfire data show recording.raw -o film.gif     what an event camera saw
 
@@ -54,6 +56,8 @@ enum Command {
     Eval(commands::eval::Eval),
     Infer(commands::infer::Infer),
     Energy(commands::energy::EnergyArguments),
+    Compare(Box<commands::compare::Compare>),
+    Report(commands::report::ReportArguments),
     Net(commands::net::Net),
     Data(commands::data::Data),
     Verify(commands::verify::Verify),
@@ -64,7 +68,7 @@ fn main() -> ExitCode {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     allocator::keep();
     let arguments = Arguments::parse();
-    let trains = matches!(arguments.command, Command::Train(_));
+    let trains = matches!(arguments.command, Command::Train(_) | Command::Compare(_));
     let console = Console::new(arguments.json, arguments.quiet, trains);
     match run(arguments, &console) {
         Ok(code) => code,
@@ -88,6 +92,8 @@ fn run(arguments: Arguments, console: &Console) -> Result<ExitCode, commands::Er
         Command::Eval(eval) => eval.run(console),
         Command::Infer(infer) => infer.run(console),
         Command::Energy(energy) => energy.run(console),
+        Command::Compare(compare) => compare.run(console),
+        Command::Report(report) => report.run(console),
         Command::Net(net) => net.run(console),
         Command::Data(data) => data.run(console),
         Command::Verify(verify) => verify.run(console),

@@ -26,18 +26,6 @@ impl Pace {
     }
 }
 
-/// A time for people: the two largest units.
-pub(crate) fn duration(seconds: f64) -> String {
-    let whole = seconds.round() as u64;
-    match whole {
-        0..10 => format!("{seconds:.1} s"),
-        10..60 => format!("{whole} s"),
-        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
-        3600..86400 => format!("{} h {:02} min", whole / 3600, whole / 60 % 60),
-        _ => format!("{} d {:02} h", whole / 86400, whole / 3600 % 24),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,11 +41,5 @@ mod tests {
         assert!((140.0..170.0).contains(&pace.rate()), "{}", pace.rate());
         (0..100).for_each(|_| pace.add(200.0, 1.0));
         assert!((pace.rate() - 200.0).abs() <= 1.0);
-    }
-
-    #[test]
-    fn durations_read_well() {
-        let read = [0.2, 59.4, 61.0, 3599.0, 3661.0, 90_000.0].map(duration);
-        assert_eq!(read, ["0.2 s", "59 s", "1 min 01 s", "59 min 59 s", "1 h 01 min", "1 d 01 h"]);
     }
 }

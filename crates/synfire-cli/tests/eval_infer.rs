@@ -188,3 +188,32 @@ fn energy_counts_what_a_network_does() {
     sandbox.fails(&["energy", "nowhere"], 1, &["nowhere"]);
     sandbox.fails(&["energy", "run", "--samples", "0"], 2, &["--samples"]);
 }
+
+#[test]
+fn a_network_without_neurons_is_trained_and_compared_with() {
+    let sandbox = Sandbox::new();
+    sandbox.train("run", &[]);
+    sandbox.train("plain", &["--method", "ann"]);
+    let line = &json_lines(&sandbox.ok(&["eval", "plain", "--json"]))[0];
+    let summary: serde_json::Value = serde_json::from_slice(&sandbox.bytes("plain/summary.json")).unwrap();
+    assert_eq!(
+        (&line["time_steps"], &summary["time_steps"], &summary["method"]),
+        (&1.into(), &1.into(), &"ann".into())
+    );
+    assert_eq!(line["result"]["accuracy"], summary["test_accuracy"]);
+    let line = &json_lines(&sandbox.ok(&["energy", "run", "--ann", "plain", "--json", "--samples", "20"]))[0];
+    let ann = &line["against_ann"];
+    let layers = ann["operations"]["layers"].as_array().unwrap();
+    assert!(layers.iter().all(|layer| layer["binary"] == false || layer["effective"] == 0.0), "{layers:?}");
+    let (macs, dense) =
+        (ann["effective_macs"].as_f64().unwrap(), line["operations"]["dense_step"].as_f64().unwrap());
+    assert!(0.0 < macs && macs < dense, "{macs} of {dense}");
+    let spent = |key: &str| line["energy_pj"][0][key].as_f64().unwrap();
+    let ratio = 4.6 * macs / (spent("snn") + spent("neurons"));
+    assert!((ann["energy_pj"][0]["ratio"].as_f64().unwrap() - ratio).abs() <= 1e-9 * ratio);
+    let text = sandbox.ok(&["energy", "plain", "--samples", "3"]);
+    assert!(!text.contains("firing") && text.contains("nJ in fp32"), "{text}");
+    sandbox.fails(&["energy", "run", "--ann", "run"], 2, &["--ann run", "--method ann"]);
+    sandbox.fails(&["eval", "plain", "-T", "2"], 2, &["--time-steps 2", "without neurons"]);
+    sandbox.fails(&["train", "--method", "ann", "-T", "2"], 2, &["time-steps = 2", "no time"]);
+}

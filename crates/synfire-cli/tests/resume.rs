@@ -74,6 +74,27 @@ fn a_run_stopped_by_ctrl_c_continues_to_the_same_bytes() {
 }
 
 #[test]
+fn a_comparison_stopped_by_ctrl_c_continues_to_the_same_bytes() {
+    let sandbox = Sandbox::new();
+    let settings = [SETTINGS, &["--vary", "alpha=0,0.5", "--seeds", "1", "--jobs", "2"]].concat();
+    let first = "c/runs/000-0-seed0/metrics.jsonl";
+    let mut child = start(&sandbox, &[&["compare", "--out", "c"], &settings[..]].concat());
+    for epochs in [2, 5] {
+        wait_until(&mut child, || lines(sandbox.path(first)) >= epochs);
+        signal(&child, "INT");
+        let ran = Ran::of(&child.wait_with_output().unwrap());
+        assert_eq!(ran.code, 130, "{}\n{}", ran.out, ran.err);
+        assert!(ran.err.contains("synfire compare --resume c") && ran.out.is_empty(), "{}", ran.err);
+        child = start(&sandbox, &["compare", "--resume", "c"]);
+    }
+    assert_eq!(Ran::of(&child.wait_with_output().unwrap()).code, 0);
+    for (name, alpha) in [("000-0-seed0", "0"), ("001-0.5-seed0", "0.5")] {
+        sandbox.ok(&[&["train", "--out", name, "--alpha", alpha], SETTINGS].concat());
+        sandbox.assert_same_checkpoints(name, &format!("c/runs/{name}"));
+    }
+}
+
+#[test]
 fn a_terminated_run_keeps_its_place_and_says_so_to_machines() {
     let sandbox = Sandbox::new();
     let mut child = start(&sandbox, &[&["train", "--json", "--out", "run"], SETTINGS].concat());

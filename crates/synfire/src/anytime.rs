@@ -3,7 +3,7 @@
 //! After t steps the answer is the class with the largest mean of the readout over them, and its certainty is the softmax of
 //! that mean for that class.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The certainties at which an early exit is told.
 pub const CERTAINTIES: [f64; 7] = [0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999];
@@ -63,7 +63,7 @@ pub(crate) fn first_largest(values: &[f32]) -> usize {
 }
 
 /// How often answers are right that are taken early.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Anytime {
     /// Fraction of the samples whose class is right after 1, 2, … T steps.
     pub accuracy: Vec<f64>,
@@ -74,7 +74,7 @@ pub struct Anytime {
 }
 
 /// What comes of stopping at the first step whose answer is certain enough.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Exit {
     /// How certain that is.
     pub certainty: f64,

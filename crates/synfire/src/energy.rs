@@ -11,7 +11,7 @@
 
 use crate::net::{Net, Operands, Record};
 use crate::train::{TrainConfig, TrainError, each_batch};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use synfire_data::Loader;
 
 /// Energy of operations, in picojoules.
@@ -33,7 +33,7 @@ pub const INT8: Costs = Costs { numbers: "int8", mac: 0.23, ac: 0.03 };
 const PAPER_AC: f64 = 0.1;
 
 /// Operations of one layer for one sample, over all time steps, in the mean over the samples.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LayerOperations {
     /// `layers.5`, or `layers.9.conv1` within a residual block.
     pub module: String,
@@ -48,7 +48,7 @@ pub struct LayerOperations {
 }
 
 /// A layer of neurons.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NeuronLayer {
     /// `layers.3`, or `layers.9.1` within a residual block.
     pub module: String,
@@ -59,7 +59,7 @@ pub struct NeuronLayer {
 }
 
 /// Operations of a network for one sample, in the mean.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Operations {
     /// Samples counted.
     pub samples: usize,
@@ -138,6 +138,15 @@ impl Operations {
         let adds = self.dense_step * self.rate() * self.time_steps as f64;
         Energy { ann: self.dense_step * FP32.mac, snn: adds * PAPER_AC, neurons: 0.0 }
     }
+
+    /// By whom a sample's energy is counted, and what it is.
+    pub fn energies(&self) -> [(&'static str, Energy); 3] {
+        [
+            (FP32.numbers, self.energy(FP32)),
+            (INT8.numbers, self.energy(INT8)),
+            ("the paper's formula", self.paper_energy()),
+        ]
+    }
 }
 
 /// How many times as much energy a network without time takes by the paper's formula: 46/(T·rate).
@@ -169,8 +178,14 @@ pub fn count(
     let mut layers: Vec<(String, Sums)> = Vec::new();
     let mut neurons: Vec<NeuronLayer> = Vec::new();
     let mut samples = 0;
-    let ended =
-        each_batch(net, loader, config, false, Record::Operations, keep_going, &mut |batch, _, pass| {
+    let ended = each_batch(
+        net,
+        loader,
+        config,
+        config.is_ann(),
+        Record::Operations,
+        keep_going,
+        &mut |batch, _, pass| {
             // The layers of every batch come in the same order.
             for (i, operands) in pass.operands.into_iter().enumerate() {
                 let turns = if operands.constant { config.time_steps as u128 } else { 1 };
@@ -194,7 +209,8 @@ pub fn count(
             }
             samples += n;
             Ok(())
-        })?;
+        },
+    )?;
     if !ended {
         return Ok(None);
     }

@@ -1,7 +1,7 @@
 //! What a network says of one sample.
 
 use crate::anytime::Course;
-use crate::net::{Net, NonFinite, Pass};
+use crate::net::{Net, NonFinite, Pass, Record};
 use crate::train::{EVALUATION, TrainConfig};
 use serde::Serialize;
 use synfire_data::random;
@@ -20,6 +20,26 @@ pub struct Answer {
     pub output: Vec<f32>,
 }
 
+/// What a network does with one sample, step by step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Watched {
+    /// The answer after each step.
+    pub course: Course,
+    /// What each class got, `[T, classes]`.
+    pub readout: Vec<f32>,
+    /// The layers of neurons.
+    pub layers: Vec<WatchedLayer>,
+}
+
+/// The spikes of a layer of neurons.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WatchedLayer {
+    /// `layers.3`, or `layers.9.1` within a residual block.
+    pub module: String,
+    /// 0 or 1, `[T, neurons]`; the neurons in the order of height, width and channels.
+    pub spikes: Vec<f32>,
+}
+
 /// Runs one sample: `values` of a still image `[C, H, W]` or of frames `[T, C, H, W]`. `sample` is its index in its
 /// data set, from which rate coding draws.
 ///
@@ -34,6 +54,38 @@ pub fn answer(
     values: &[f32],
     sample: usize,
 ) -> Result<Answer, NonFinite> {
+    let Watched { course, .. } = run(net, config, values, sample, Record::Nothing)?;
+    Ok(Answer {
+        class: course.class(),
+        certainty: *course.certainties.last().expect("at least one time step"),
+        settled_after: course.settled_after(),
+        output: course.output,
+    })
+}
+
+/// The same with every spike.
+///
+/// # Errors
+/// As [`answer`].
+///
+/// # Panics
+/// As [`answer`].
+pub fn watch(
+    net: &mut Net,
+    config: &TrainConfig,
+    values: &[f32],
+    sample: usize,
+) -> Result<Watched, NonFinite> {
+    run(net, config, values, sample, Record::Spikes)
+}
+
+fn run(
+    net: &mut Net,
+    config: &TrainConfig,
+    values: &[f32],
+    sample: usize,
+    record: Record,
+) -> Result<Watched, NonFinite> {
     net.check()?;
     let [c, h, w] = net.plan().input;
     let shape =
@@ -42,16 +94,15 @@ pub fn answer(
     let rng = |_| random::stream(purpose, config.seed, epoch, sample as u64);
     let input = config.encoding.input(values, &shape, config.time_steps, rng, net.device());
     input.check().map_err(|found| found.among(&[sample]))?;
-    let mut pass = Pass::inference();
+    let mut pass = Pass::inference().recording(record).as_ann(config.is_ann());
     let readout = net.forward(input, &mut pass);
     pass.check()?;
     let [_, batch, classes] = readout.dims();
     let readout = readout.into_data().try_into_vec::<f32>().expect("f32 readout");
     let course = Course::of(&readout, [batch, classes], 0);
-    Ok(Answer {
-        class: course.class(),
-        certainty: *course.certainties.last().expect("at least one time step"),
-        settled_after: course.settled_after(),
-        output: course.output,
-    })
+    let layers = pass.recorded.into_iter().filter_map(|layer| {
+        let spikes = layer.spikes?.into_data().try_into_vec::<f32>().expect("f32 spikes");
+        Some(WatchedLayer { module: format!("layers.{}", layer.module), spikes })
+    });
+    Ok(Watched { course, readout, layers: layers.collect() })
 }

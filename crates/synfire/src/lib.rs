@@ -48,6 +48,7 @@
 //! - [`train`]: settings and recipes, the loop, checkpoints and the folder of a run.
 //! - [`infer`]: what a trained network says of one sample; [`anytime`]: and after each time step.
 //! - [`energy`]: operations of a network on real samples, and what they would cost.
+//! - [`compare`]: methods, seeds and other settings, trained side by side.
 //! - [`verify`]: this build against golden files.
 //! - [`speed`]: how fast a network trains and infers here.
 //! - [`file`](mod@file): files that are whole or absent.
@@ -56,6 +57,7 @@
 //! bytes, stopped and resumed or not.
 
 pub mod anytime;
+pub mod compare;
 pub mod encode;
 pub mod energy;
 pub mod file;

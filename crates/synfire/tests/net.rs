@@ -203,3 +203,24 @@ fn state_round_trip_and_its_errors() {
     assert_eq!(fresh.load_state(&reshaped), Err(error));
     assert_eq!(fresh.state(), before, "a refused state changes nothing");
 }
+
+#[test]
+fn silent_voters_learn_by_the_surrogate_alone() {
+    let mut net = net("4C3-AP2-VOTE2", INPUT, 3, true, lif(Method::Bpsta, 0.5), 1);
+    // Potentials rise to 0.1·(1 + 0.9 + 0.81 + …) below the voters' threshold, within the surrogate's reach.
+    let mut state = net.state();
+    let readout = |name: &str| name.starts_with("layers.6");
+    for (_, tensor) in state.iter_mut().filter(|(name, _)| readout(name)) {
+        tensor.values.fill(if tensor.shape.len() == 1 { 0.1 } else { 0.0 });
+    }
+    net.load_state(&state).unwrap();
+    let error = random(3, STEPS * BATCH * 3);
+    let mut learnt = |method: Method| {
+        net.voters = Lif { method, ..net.lif };
+        let (out, found) =
+            gradients(&mut net, Input::constant(images(1), STEPS), &error, &mut Pass::training(None));
+        assert!(out.iter().all(|&share| share == 0.0), "{out:?}");
+        found.last().unwrap().iter().any(|&gradient| gradient != 0.0)
+    };
+    assert_eq!([Method::Stbp, Method::Bpsa, Method::Bpsta].map(&mut learnt), [true, false, false]);
+}

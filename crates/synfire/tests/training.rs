@@ -10,7 +10,9 @@ use synfire::encode::Encoding;
 use synfire::loss::Loss;
 use synfire::ops::{Method, Precision};
 use synfire::optim::{OptimizerKind, Schedule};
-use synfire::train::{EpochRecord, Outcome, PrecisionChoice, RunFolder, Summary, TrainConfig, TrainError};
+use synfire::train::{
+    EpochRecord, Learning, Outcome, PrecisionChoice, RunFolder, Summary, TrainConfig, TrainError,
+};
 
 /// Everything random at once.
 fn random_throughout(optimizer: OptimizerKind) -> TrainConfig {
@@ -218,7 +220,13 @@ fn a_diverged_run_says_so_and_leaves_its_checkpoint() {
     // weights are.
     for (net, loss) in [("4C3-AP4-LI1", Loss::CrossEntropy), ("4C3-AP4-VOTE2", Loss::Mse)] {
         for method in Method::ALL {
-            let config = TrainConfig { net: net.into(), loss, method, batch_size: 200, ..huge.clone() };
+            let config = TrainConfig {
+                net: net.into(),
+                loss,
+                method: Learning::Spiking(method),
+                batch_size: 200,
+                ..huge.clone()
+            };
             let folder = tempfile::tempdir().unwrap();
             match start(&config, folder.path()).unwrap().run(&mut Patience::endless()) {
                 Err(error) => {

@@ -1,12 +1,12 @@
 //! `synfire energy`.
 
-use super::{DeviceArgument, Error, data_set, open_checkpoint, percent};
+use super::{DeviceArgument, Error, check_steps, data_set, open_checkpoint, percent};
 use crate::console::Console;
 use clap::{Args, value_parser};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use synfire::energy::{Energy, FP32, INT8, Operations, count};
+use synfire::energy::{Costs, FP32, INT8, Operations, count};
 use synfire::train::{MOST_STEPS, TrainConfig, check_inference};
 use synfire_data::{Loader, evenly_spaced};
 
@@ -24,6 +24,9 @@ pub(crate) struct EnergyArguments {
     /// Time steps [default: as in training].
     #[arg(long, short = 'T', value_name = "T", value_parser = value_parser!(u16).range(1..=MOST_STEPS as i64))]
     time_steps: Option<u16>,
+    /// Compare with this network of the same shape, trained with --method ann, on what it really multiplies.
+    #[arg(long, value_name = "RUN|CHECKPOINT")]
+    ann: Option<PathBuf>,
     /// Count on so many samples of the test set, evenly spaced [default: all].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     samples: Option<u32>,
@@ -36,12 +39,41 @@ pub(crate) struct EnergyArguments {
 
 impl EnergyArguments {
     pub(crate) fn run(self, console: &Console) -> Result<ExitCode, Error> {
-        let device = self.device.open()?;
-        let (path, checkpoint, mut net) = open_checkpoint(&self.path, &device)?;
-        let data = data_set(&checkpoint, &path, self.data_dir)?;
+        let counted = self.count(&self.path, self.time_steps.map(usize::from), console)?;
+        let ann = match &self.ann {
+            None => None,
+            Some(path) => Some(self.count_ann(path, &counted, console)?),
+        };
+        say(&counted, console);
+        if let Some(ann) = &ann {
+            say_against(&counted, ann, console);
+        }
+        let against = ann.as_ref().map(|ann| {
+            let energies = [FP32, INT8].map(|costs| {
+                let (snn, ann) = (counted.energy(costs), ann.energy(costs).snn);
+                json!({ "by": costs.numbers, "ann": ann, "ratio": ann / (snn.snn + snn.neurons) })
+            });
+            json!({ "operations": ann, "effective_macs": ann.macs(), "energy_pj": energies })
+        });
+        console.json(&json!({
+            "operations": counted, "dense": counted.dense(), "effective_macs": counted.macs(), "effective_acs": counted.acs(),
+            "firing_rate": counted.rate(),
+            "energy_pj": counted.energies().map(|(name, energy)| {
+                json!({ "by": name, "ann": energy.ann, "snn": energy.snn, "neurons": energy.neurons, "ratio": energy.ratio() })
+            }),
+            "against_ann": against,
+        }));
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Counts the operations of the network at `path`.
+    fn count(&self, path: &Path, time_steps: Option<usize>, console: &Console) -> Result<Operations, Error> {
+        let (path, checkpoint, mut net) = open_checkpoint(path, &self.device.open()?)?;
+        let data = data_set(&checkpoint, &path, self.data_dir.clone())?;
         data.notes.iter().for_each(|note| console.note(note));
         let trained = checkpoint.header.config;
-        let time_steps = self.time_steps.map_or(trained.time_steps, usize::from);
+        let time_steps = time_steps.unwrap_or(trained.time_steps);
+        check_steps(&trained, time_steps)?;
         let config = TrainConfig { time_steps, ..trained };
         let available = data.test.len();
         let samples = self.samples.map_or(available, |samples| (samples as usize).min(available));
@@ -55,25 +87,19 @@ impl EnergyArguments {
         };
         let counted = count(&mut net, &loader, &config, &mut go_on)?.expect("nothing stops it");
         bar.finish_and_clear();
-        say(&counted, console);
-        console.json(&json!({
-            "operations": counted, "dense": counted.dense(), "effective_macs": counted.macs(), "effective_acs": counted.acs(),
-            "firing_rate": counted.rate(),
-            "energy_pj": energies(&counted).map(|(name, energy)| {
-                json!({ "by": name, "ann": energy.ann, "snn": energy.snn, "neurons": energy.neurons, "ratio": energy.ratio() })
-            }),
-        }));
-        Ok(ExitCode::SUCCESS)
+        Ok(counted)
     }
-}
 
-/// By whom they are counted, and what they are.
-fn energies(counted: &Operations) -> [(&'static str, Energy); 3] {
-    [
-        (FP32.numbers, counted.energy(FP32)),
-        (INT8.numbers, counted.energy(INT8)),
-        ("the paper's formula", counted.paper_energy()),
-    ]
+    /// The same of a network without neurons that `spiking` is compared with.
+    fn count_ann(&self, path: &Path, spiking: &Operations, console: &Console) -> Result<Operations, Error> {
+        let ann = self.count(path, None, console)?;
+        let problem = match () {
+            () if !ann.neurons.is_empty() => "that network spikes; train one with --method ann",
+            () if ann.dense_step != spiking.dense_step => "that network is of another shape",
+            () => return Ok(ann),
+        };
+        Err(Error::usage(format!("--ann {}: {problem}", path.display())))
+    }
 }
 
 fn say(counted: &Operations, console: &Console) {
@@ -95,17 +121,45 @@ fn say(counted: &Operations, console: &Console) {
         let (name, rate) = (&layer.module, percent(layer.rate));
         console.say(format!("  {name:<22} {:>14} neurons fire with a rate of {rate}", layer.neurons));
     }
+    if neurons.is_empty() {
+        let energy = |costs: Costs| format!("{:.1} nJ in {}", counted.energy(costs).snn / 1e3, costs.numbers);
+        console.say(format!(
+            "energy of a sample, arithmetic alone, of what is not 0: {}, {}",
+            energy(FP32),
+            energy(INT8)
+        ));
+        return;
+    }
     console.say(format!("  {:<37} firing rate {}", "all", percent(counted.rate())));
     console.say("energy of a sample in nJ, arithmetic alone:");
-    console.say(format!(
-        "  {:<20} {:>12} {:>12} {:>12} {:>8}",
-        "", "without time", "spiking", "neurons", "ratio"
-    ));
-    for (name, energy) in energies(counted) {
-        let [ann, snn, neurons] =
-            [energy.ann, energy.snn, energy.neurons].map(|pj| format!("{:.1}", pj / 1e3));
-        console.say(format!("  {name:<20} {ann:>12} {snn:>12} {neurons:>12} {:>8.2}", energy.ratio()));
+    let row = |cells: [&str; 5]| {
+        let [name, ann, snn, neurons, ratio] = cells;
+        console.say(format!("  {name:<20} {ann:>12} {snn:>12} {neurons:>12} {ratio:>8}"));
+    };
+    row(["", "without time", "spiking", "neurons", "ratio"]);
+    for (name, energy) in counted.energies() {
+        let [ann, snn, neurons] = [energy.ann, energy.snn, energy.neurons].map(nanojoules);
+        row([name, &ann, &snn, &neurons, &format!("{:.2}", energy.ratio())]);
     }
+}
+
+/// Beside a network without neurons, of which what is 0 is skipped too.
+fn say_against(counted: &Operations, ann: &Operations, console: &Console) {
+    let share = ann.macs() / ann.dense();
+    console.say(format!(
+        "against the network trained without neurons, {} of whose inputs count:",
+        percent(share)
+    ));
+    for costs in [FP32, INT8] {
+        let (snn, ann) = (counted.energy(costs), ann.energy(costs).snn);
+        let (snn, ratio) = (snn.snn + snn.neurons, ann / (snn.snn + snn.neurons));
+        let (name, ann, snn) = (costs.numbers, nanojoules(ann), nanojoules(snn));
+        console.say(format!("  {name:<20} {ann:>12} {snn:>12} with neurons {ratio:>8.2}"));
+    }
+}
+
+fn nanojoules(picojoules: f64) -> String {
+    format!("{:.1}", picojoules / 1e3)
 }
 
 fn rounded(operations: f64) -> String {

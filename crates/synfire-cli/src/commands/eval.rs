@@ -1,7 +1,7 @@
 //! `synfire eval`.
 
 use super::train::progress::module_number;
-use super::{DeviceArgument, Error, data_set, open_checkpoint, percent};
+use super::{DeviceArgument, Error, check_steps, data_set, open_checkpoint, percent};
 use crate::console::Console;
 use clap::{Args, value_parser};
 use std::path::PathBuf;
@@ -54,6 +54,7 @@ impl Eval {
         if steps.is_empty() {
             steps.push(trained.time_steps);
         }
+        steps.iter().try_for_each(|&steps| check_steps(&trained, steps))?;
         let mut last = None;
         for &time_steps in &steps {
             let config = TrainConfig { time_steps, ..trained.clone() };
@@ -67,7 +68,8 @@ impl Eval {
                 bar.set_position(samples as u64);
                 true
             };
-            let result = evaluate(&mut net, &loader, &config, false, &mut go_on)?.expect("nothing stops it");
+            let result =
+                evaluate(&mut net, &loader, &config, config.is_ann(), &mut go_on)?.expect("nothing stops it");
             bar.finish_and_clear();
             console.say(format!(
                 "T = {time_steps}: {} accuracy {} ({} samples), loss {:.4}",

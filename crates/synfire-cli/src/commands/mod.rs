@@ -1,11 +1,13 @@
 //! The commands, a file each.
 
 pub(crate) mod bench;
+pub(crate) mod compare;
 pub(crate) mod data;
 pub(crate) mod energy;
 pub(crate) mod eval;
 pub(crate) mod infer;
 pub(crate) mod net;
+pub(crate) mod report;
 pub(crate) mod train;
 pub(crate) mod verify;
 
@@ -14,10 +16,11 @@ use image::{DynamicImage, ImageReader};
 use std::path::{Path, PathBuf};
 use synfire::file::FileError;
 use synfire::net::{Net, NonFinite};
-use synfire::train::{Checkpoint, ConfigError, RunFolder, TrainError};
+use synfire::train::{Checkpoint, ConfigError, RunFolder, TrainConfig, TrainError};
 use synfire_data::fetch::FetchError;
 use synfire_data::{DataError, DataSet, Locations};
 use synfire_events::EventError;
+pub(crate) use synfire_report::text::percent;
 
 /// Why a command ended without its result.
 #[derive(Debug, thiserror::Error)]
@@ -137,6 +140,17 @@ pub(crate) fn data_set(
     Ok(data)
 }
 
+/// Refuses another number of time steps where a network has no neurons to take them.
+pub(crate) fn check_steps(trained: &TrainConfig, time_steps: usize) -> Result<(), Error> {
+    match trained.is_ann() && time_steps != 1 {
+        true => {
+            let problem = "this network was trained without neurons (--method ann) and knows no time";
+            Err(Error::usage(format!("--time-steps {time_steps}: {problem}")))
+        }
+        false => Ok(()),
+    }
+}
+
 /// The image that `file` is; none if its content is that of no image.
 pub(crate) fn read_image(file: &Path) -> Result<Option<DynamicImage>, Error> {
     let failed = |e: &dyn std::fmt::Display| Error::failed(format!("cannot read {}: {e}", file.display()));
@@ -146,9 +160,4 @@ pub(crate) fn read_image(file: &Path) -> Result<Option<DynamicImage>, Error> {
         Some(_) => reader.decode().map(Some).map_err(|e| failed(&e)),
         None => Ok(None),
     }
-}
-
-/// A share in percent.
-pub(crate) fn percent(share: f64) -> String {
-    format!("{:.2} %", 100.0 * share)
 }

@@ -57,6 +57,8 @@ pub struct Net {
     plan: Plan,
     /// The neurons' constants and method.
     pub lif: Lif,
+    /// Those of voting neurons.
+    pub voters: Lif,
     /// Over which values batch norm takes its statistics in training.
     pub norm: Norm,
     /// What convolutions multiply.
@@ -106,6 +108,7 @@ impl Net {
         Self {
             plan,
             lif,
+            voters: lif,
             norm: Norm::default(),
             precision: Precision::default(),
             layers,
@@ -176,6 +179,7 @@ impl Net {
                 }
                 (Layer::Readout(readout), Some(row)) => {
                     pass.note_row(format!("layers.{module}"), &row, planned.units());
+                    pass.lif = self.voters;
                     let readout = readout.forward(&row, pass, module);
                     pass.watch(module, &readout);
                     return readout;

@@ -104,6 +104,9 @@ pub struct Sums {
     pub loss: f64,
     /// Samples whose class was right.
     pub correct: usize,
+    /// Samples for whose class the readout gave exactly 0.
+    #[serde(default)]
+    pub silent: usize,
     /// Gradient norm of each module, summed over batches.
     pub gradient_norms: BTreeMap<String, f64>,
 }

@@ -1,6 +1,7 @@
 //! What a training run is made of.
 
 use super::error::ConfigError;
+use super::learning::{Learning, Voters};
 use super::precision::PrecisionChoice;
 use super::recipes;
 use crate::encode::Encoding;
@@ -29,15 +30,18 @@ pub struct TrainConfig {
     pub recipe: String,
     /// Named network or layer string.
     pub net: String,
-    /// stbp, bpsa or bpsta.
+    /// stbp, bpsa or bpsta; or ann, without neurons and time.
     #[serde(with = "text")]
-    pub method: Method,
+    pub method: Learning,
     /// Membrane potential at which a neuron fires.
     pub threshold: f32,
     /// Share of the potential that a step leaves.
     pub decay: f32,
     /// Weight of the error that crosses a spike back in time (bpsta).
     pub alpha: f32,
+    /// By which method voting neurons learn; same: as the others.
+    #[serde(with = "text")]
+    pub voter_method: Voters,
     /// A ReLU stands before each hidden neuron.
     pub relu: bool,
     /// Over which values batch norm takes its statistics.
@@ -146,7 +150,7 @@ impl TrainConfig {
     /// the recipe does not exist.
     pub fn resolve(file: Option<&Path>, given: toml::Table) -> Result<Self, ConfigError> {
         let mut settings = match file {
-            Some(path) => read_file(path)?,
+            Some(path) => Self::settings_in(path)?,
             None => toml::Table::new(),
         };
         settings.extend(given.clone());
@@ -156,7 +160,11 @@ impl TrainConfig {
         let recipe = recipes::recipe(&name("recipe", "default"), &name("dataset", "digits"))?;
         let mut table = toml::Table::try_from(&recipe).expect("a configuration is a table");
         settings.remove("dataset");
+        let without_steps = !settings.contains_key("time-steps");
         table.extend(settings);
+        if without_steps && table.get("method").and_then(toml::Value::as_str) == Some("ann") {
+            table.insert("time-steps".into(), 1.into());
+        }
         let config: Self = table.try_into().map_err(|e: toml::de::Error| ConfigError::File {
             path: file.unwrap_or(Path::new("command line")).to_path_buf(),
             problem: e.message().to_string(),
@@ -168,6 +176,18 @@ impl TrainConfig {
             }
             _ => Ok(config),
         }
+    }
+
+    /// The settings that a configuration file gives.
+    ///
+    /// # Errors
+    /// If it cannot be read, a key is unknown or a value is of the wrong kind.
+    pub fn settings_in(path: &Path) -> Result<toml::Table, ConfigError> {
+        let error = |problem: String| ConfigError::File { path: path.to_path_buf(), problem };
+        let text = std::fs::read_to_string(path).map_err(|e| error(format!("cannot be read: {e}")))?;
+        // Read as a whole configuration first, for errors that name the line.
+        toml::from_str::<Self>(&text).map_err(|e| error(e.to_string().trim_end().to_string()))?;
+        toml::from_str(&text).map_err(|e| error(e.to_string()))
     }
 
     /// Numbers of the training samples in use, of the `available` ones.
@@ -221,7 +241,16 @@ impl TrainConfig {
 
     /// The neuron.
     pub fn lif(&self) -> Lif {
-        Lif { method: self.method, threshold: self.threshold, decay: self.decay, alpha: self.alpha }
+        let method = match self.method {
+            Learning::Spiking(method) => method,
+            Learning::Ann => Method::default(),
+        };
+        Lif { method, threshold: self.threshold, decay: self.decay, alpha: self.alpha }
+    }
+
+    /// The network has no neurons.
+    pub fn is_ann(&self) -> bool {
+        self.method == Learning::Ann
     }
 
     /// Frames of an event recording.
@@ -265,6 +294,9 @@ impl TrainConfig {
     /// A fresh network of these settings.
     pub(super) fn build(&self, plan: Plan, seed: u64, device: &Device) -> Net {
         let mut net = Net::new(plan, self.lif(), seed, device);
+        if let Voters::By(method) = self.voter_method {
+            net.voters = Lif { method, ..net.lif };
+        }
         net.norm = self.norm;
         net.precision = self.precision.here();
         net
@@ -287,6 +319,10 @@ impl TrainConfig {
         value(self.time_steps >= 1, "time-steps", &self.time_steps, "at least 1")?;
         let most = format!("at most {MOST_STEPS}");
         value(self.time_steps <= MOST_STEPS, "time-steps", &self.time_steps, &most)?;
+        let timeless = !self.is_ann() || self.time_steps == 1;
+        value(timeless, "time-steps", &self.time_steps, "1, as the method `ann` knows no time")?;
+        let direct = !self.is_ann() || self.encoding == Encoding::Direct;
+        value(direct, "encoding", &self.encoding, "direct, as the method `ann` knows no spikes")?;
         value(self.epochs >= 1, "epochs", &self.epochs, "at least 1")?;
         value(self.batch_size >= 1, "batch-size", &self.batch_size, "at least 1")?;
         value(
@@ -380,14 +416,6 @@ fn whole(key: &'static str, folder: &Path) -> Result<PathBuf, ConfigError> {
     }
 }
 
-fn read_file(path: &Path) -> Result<toml::Table, ConfigError> {
-    let error = |problem: String| ConfigError::File { path: path.to_path_buf(), problem };
-    let text = std::fs::read_to_string(path).map_err(|e| error(format!("cannot be read: {e}")))?;
-    // Read as a whole configuration first, for errors that name the line.
-    toml::from_str::<TrainConfig>(&text).map_err(|e| error(e.to_string().trim_end().to_string()))?;
-    toml::from_str(&text).map_err(|e| error(e.to_string()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -402,8 +430,18 @@ mod tests {
         let path = folder.path().join("run.toml");
         std::fs::write(&path, "epochs = 7\nlr = 0.5\nmethod = \"stbp\"\n").unwrap();
         let config = TrainConfig::resolve(Some(&path), given("epochs = 9")).unwrap();
-        assert_eq!((config.epochs, config.lr, config.method), (9, 0.5, Method::Stbp));
+        assert_eq!((config.epochs, config.lr, config.method), (9, 0.5, Learning::Spiking(Method::Stbp)));
         assert_eq!(config.net, TrainConfig::default().net);
+    }
+
+    #[test]
+    fn a_network_without_neurons_has_one_step() {
+        let config = TrainConfig::resolve(None, given("method = \"ann\"")).unwrap();
+        assert_eq!((config.time_steps, config.is_ann(), config.validate().is_ok()), (1, true, true));
+        let steps = TrainConfig { time_steps: 2, ..config.clone() };
+        assert!(steps.validate().unwrap_err().to_string().contains("knows no time"));
+        let rate = TrainConfig { encoding: Encoding::Rate, ..config };
+        assert!(rate.validate().unwrap_err().to_string().contains("knows no spikes"));
     }
 
     #[test]

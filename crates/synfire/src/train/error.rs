@@ -64,6 +64,14 @@ pub enum ConfigError {
         /// Time steps.
         steps: usize,
     },
+    /// Threads cannot be started.
+    #[error("cannot start {threads} threads: {problem}")]
+    Threads {
+        /// How many.
+        threads: usize,
+        /// Why not.
+        problem: String,
+    },
     /// The network cannot be built.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -75,7 +83,7 @@ impl ConfigError {
         match self {
             Self::Value { key, .. } | Self::WrongKind { key, .. } => Some(key),
             Self::Net(_) => Some("net"),
-            Self::File { .. } | Self::Recipe { .. } | Self::Memory { .. } => None,
+            Self::File { .. } | Self::Recipe { .. } | Self::Memory { .. } | Self::Threads { .. } => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::config::TrainConfig;
 use super::error::TrainError;
-use crate::anytime::{Anytime, Course, first_largest};
+use crate::anytime::{Anytime, Course};
 use crate::encode::Encoding;
 use crate::net::{Input, Net, NonFinite, Pass, Record};
 use burn::tensor::{Device, Tensor};
@@ -55,11 +55,11 @@ pub(crate) fn input(
     encoding.input(&batch.images, &batch.shape, steps, rng, device)
 }
 
-/// The class with the largest output of each row `[B, classes]`; of equal ones the first.
-pub(crate) fn answers(output: Tensor<2>) -> Vec<usize> {
+/// The rows of `output`, `[B, classes]`.
+pub(crate) fn rows(output: Tensor<2>) -> Vec<Vec<f32>> {
     let [_, classes] = output.dims();
     let values = output.inner().into_data().try_into_vec::<f32>().expect("f32 output");
-    values.chunks(classes).map(first_largest).collect()
+    values.chunks(classes).map(<[f32]>::to_vec).collect()
 }
 
 /// Runs the network over all samples of `loader` in inference mode. `keep_going` is asked before each batch; once
@@ -107,6 +107,42 @@ pub fn evaluate(
     total.accuracy = total.anytime.accuracy.last().copied().unwrap_or(0.0);
     total.firing_rates.values_mut().for_each(|rate| *rate /= n);
     Ok(Some(total))
+}
+
+/// A sample and what a network says of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// Its index in the part of the data set.
+    pub index: usize,
+    /// Its class.
+    pub label: usize,
+    /// The answer after each time step.
+    pub course: Course,
+}
+
+/// The answers for all samples of `loader`. `keep_going` is told how many are done, before each batch; once it says no, there is no
+/// result.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn judge(
+    net: &mut Net,
+    loader: &Loader,
+    config: &TrainConfig,
+    keep_going: &mut dyn FnMut(usize) -> bool,
+) -> Result<Option<Vec<Judged>>, TrainError> {
+    let mut judged = Vec::new();
+    let classes = net.plan().classes;
+    let mut visit = |batch: &Batch, readout: Tensor<3>, _: Pass<'static>| {
+        let readout = readout.inner().into_data().try_into_vec::<f32>().expect("f32 readout");
+        for (sample, (&index, &label)) in batch.indices.iter().zip(&batch.labels).enumerate() {
+            let course = Course::of(&readout, [batch.labels.len(), classes], sample);
+            judged.push(Judged { index, label, course });
+        }
+        Ok(())
+    };
+    let ended = each_batch(net, loader, config, config.is_ann(), Record::Nothing, keep_going, &mut visit)?;
+    Ok(ended.then_some(judged))
 }
 
 /// What is made of a batch: its samples, their readout `[T, B, classes]` and what the pass noted down.

@@ -2,6 +2,7 @@
 
 use super::config::TrainConfig;
 use super::error::ConfigError;
+use super::learning::{Learning, Voters};
 use super::precision::PrecisionChoice;
 use crate::encode::Encoding;
 use crate::loss::Loss;
@@ -51,10 +52,11 @@ fn paper_for(dataset: &str) -> TrainConfig {
         dataset: String::new(),
         recipe: String::new(),
         net: "mnist-paper".into(),
-        method: Method::Bpsta,
+        method: Learning::Spiking(Method::Bpsta),
         threshold: Lif::default().threshold,
         decay: Lif::default().decay,
         alpha: Lif::default().alpha,
+        voter_method: Voters::Same,
         relu: true,
         norm: Norm::PerStep,
         precision: PrecisionChoice::Fixed(Precision::F32),

@@ -3,6 +3,7 @@
 use super::config::TrainConfig;
 use super::error::TrainError;
 use super::tensorboard::EventFile;
+use crate::anytime::Anytime;
 use crate::file::{FileError, write_atomically};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,6 +31,9 @@ pub struct EpochRecord {
     /// Mean spikes per neuron and step on the validation samples of each neuron layer, by its module:
     /// `layers.3`.
     pub firing_rates: BTreeMap<String, f64>,
+    /// Fraction of the training samples, as they were seen, of whose class no voter fired; none without voting neurons.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_voters: Option<f64>,
     /// Norm of the gradient of a module's parameters, mean over the batches, by the module.
     pub gradient_norms: BTreeMap<String, f64>,
     /// Training samples per second of the process that ended the epoch.
@@ -76,6 +80,12 @@ pub struct Summary {
     pub test_loss: f64,
     /// Its firing rates on the test set.
     pub test_firing_rates: BTreeMap<String, f64>,
+    /// Its answers on the test set: `[class][answer]`, samples.
+    #[serde(default)]
+    pub test_confusion: Vec<Vec<usize>>,
+    /// What its answers on the test set are worth that are taken before the last time step.
+    #[serde(default)]
+    pub test_anytime: Anytime,
     /// Sum of the epochs' seconds.
     pub train_seconds: f64,
     /// Version of Synfire.
@@ -172,7 +182,10 @@ impl RunFolder {
     }
 
     /// Whether the run was finished and says so.
-    pub(super) fn has_summary(&self) -> Result<bool, FileError> {
+    ///
+    /// # Errors
+    /// If that cannot be told.
+    pub fn has_summary(&self) -> Result<bool, FileError> {
         exists(&self.summary_path())
     }
 
@@ -259,6 +272,7 @@ impl RunFolder {
                 ("samples_per_s".to_string(), record.samples_per_s),
                 ("data_wait".to_string(), record.data_wait),
             ];
+            scalars.extend(record.silent_voters.map(|share| ("silent_voters".to_string(), share)));
             scalars.extend(record.firing_rates.iter().map(|(m, v)| (format!("firing_rate/{m}"), *v)));
             scalars.extend(record.gradient_norms.iter().map(|(m, v)| (format!("gradient_norm/{m}"), *v)));
             let scalars = scalars.iter().map(|(tag, value)| (tag.as_str(), *value));

@@ -3,15 +3,16 @@
 use super::checkpoint::{Best, Checkpoint, Position};
 use super::config::TrainConfig;
 use super::error::TrainError;
-use super::evaluate::{Evaluation, answers, evaluate, input};
+use super::evaluate::{Evaluation, evaluate, input, rows};
 use super::memory::{Training, check_training};
 use super::observer::{BatchReport, Observer, Outcome};
 use super::run::{EpochRecord, RunFolder, Summary};
 use super::step::Step;
+use crate::anytime::first_largest;
 use crate::encode::Encoding;
 use crate::file::FileError;
 use crate::loss::mean_over_time;
-use crate::net::{Net, NonFinite, Pass, Plan};
+use crate::net::{Net, NonFinite, Pass, Plan, Readout};
 use crate::optim::{self, Optimizer};
 use burn::tensor::{Device, Tensor};
 use std::collections::BTreeMap;
@@ -210,7 +211,7 @@ impl Trainer {
     }
 
     /// Has the cache make the frames that it lacks; `false` if the observer stopped it.
-    fn frame(&mut self, observer: &mut dyn Observer) -> Result<bool, TrainError> {
+    pub(crate) fn frame(&mut self, observer: &mut dyn Observer) -> Result<bool, TrainError> {
         let Some(cache) = &self.cache else { return Ok(true) };
         let frames = self.config.frames();
         let mut trained = [&self.split.train[..], &self.split.validation].concat();
@@ -257,7 +258,7 @@ impl Trainer {
 
     /// Whether the present epoch trains without neurons.
     fn ann(&self) -> bool {
-        self.position.epoch < self.config.ann_epochs
+        self.config.is_ann() || self.position.epoch < self.config.ann_epochs
     }
 
     fn evaluation_loader(
@@ -347,8 +348,11 @@ impl Trainer {
         let sums = &mut self.position.sums;
         sums.samples += batch.labels.len();
         sums.loss += loss * batch.labels.len() as f64;
-        sums.correct +=
-            batch.labels.iter().zip(answers(output)).filter(|(label, answer)| **label == *answer).count();
+        let outputs = rows(output);
+        let labelled = || batch.labels.iter().copied().zip(&outputs);
+        sums.correct += labelled().filter(|(label, output)| *label == first_largest(output)).count();
+        // Voters give 0 only where they never fire, and then no error passes to them but under stbp.
+        sums.silent += labelled().filter(|(label, output)| output[*label] == 0.0).count();
         let mut modules = BTreeMap::<String, f64>::new();
         for (parameter, norm) in self.net.parameters().into_iter().zip(norms) {
             *modules.entry(parameter.module().to_string()).or_default() += norm * norm;
@@ -379,6 +383,8 @@ impl Trainer {
             validation_loss: validation.loss,
             validation_accuracy: validation.accuracy,
             firing_rates: validation.firing_rates.clone(),
+            silent_voters: (!ann && self.net.plan().readout() == Readout::Vote)
+                .then_some(sums.silent as f64 / samples),
             gradient_norms: sums.gradient_norms.into_iter().map(|(name, sum)| (name, sum / steps)).collect(),
             samples_per_s: here / work.training.max(1e-9),
             data_wait: work.waiting / work.training.max(1e-9),
@@ -397,8 +403,8 @@ impl Trainer {
         self.folder.record(&record)?;
         self.position.epoch += 1;
         self.position.batch = 0;
-        // Epochs without neurons warm up; the model is chosen among those with.
-        if better && !ann {
+        // Epochs without neurons warm a spiking network up; the model is chosen among those with.
+        if better && ann == self.config.is_ann() {
             self.position.best = Some(Best { epoch, accuracy: validation.accuracy, loss: validation.loss });
             let Self { config, data, split, position, net, .. } = self;
             Checkpoint::new(config, data, split, position, net, None)?.write(&self.folder.best())?;
@@ -417,7 +423,7 @@ impl Trainer {
         let all = (0..self.data.test.len()).collect();
         let loader = self.evaluation_loader(self.data.test.clone(), all)?;
         let mut go_on = |samples| observer.evaluated(samples);
-        let Some(test) = evaluate(&mut best, &loader, &self.config, false, &mut go_on)? else {
+        let Some(test) = evaluate(&mut best, &loader, &self.config, self.config.is_ann(), &mut go_on)? else {
             return self.stopped();
         };
         let Some(chosen) = self.position.best.clone() else {
@@ -441,6 +447,8 @@ impl Trainer {
             test_accuracy: test.accuracy,
             test_loss: test.loss,
             test_firing_rates: test.firing_rates,
+            test_confusion: test.confusion,
+            test_anytime: test.anytime,
             train_seconds: records.iter().map(|record| record.seconds).sum(),
             version: env!("CARGO_PKG_VERSION").to_string(),
         };
@@ -463,15 +471,19 @@ fn out_of_order(rate: f64) -> Option<&'static str> {
 /// The network of `config`, sized for `data`; an error if it cannot be trained in this machine's memory.
 fn plan(config: &TrainConfig, data: &DataSet) -> Result<Plan, TrainError> {
     let plan = config.plan(data.shape(&config.frames()), data.classes)?;
-    let training = Training {
+    check_training(&plan, &training_of(config, data))?;
+    Ok(plan)
+}
+
+/// What decides over the memory of a training step.
+pub(crate) fn training_of(config: &TrainConfig, data: &DataSet) -> Training {
+    Training {
         optimizer: config.optimizer,
         batch: config.batch_size.min(data.train.len()),
         steps: config.time_steps,
         precision: config.precision.here(),
         still: data.kind == Kind::Still && config.encoding == Encoding::Direct,
-    };
-    check_training(&plan, &training)?;
-    Ok(plan)
+    }
 }
 
 fn fresh_net(config: &TrainConfig, data: &DataSet, device: &Device) -> Result<Net, TrainError> {

@@ -2,7 +2,7 @@
 
 use super::{Error, grouped};
 use crate::console::Console;
-use crate::pace::{Pace, duration};
+use crate::pace::Pace;
 use clap::Args;
 use indicatif::ProgressBar;
 use std::fs;
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use synfire_data::Locations;
 use synfire_data::fetch::{FetchError, Fetched, Options, Remote, RemoteFile, Step, Then, fetch, find};
+use synfire_report::text::duration;
 
 /// Download a data set to where it is looked for.
 ///

@@ -1,11 +1,10 @@
 //! `synfire train`.
 
 pub(crate) mod progress;
-mod settings;
+pub(crate) mod settings;
 
 use super::{DeviceArgument, Error, percent};
 use crate::console::Console;
-use crate::pace::duration;
 use crate::stop::Stop;
 use clap::Args;
 use progress::Progress;
@@ -17,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use synfire::net::NonFinite;
 use synfire::train::{Outcome, RunFolder, Summary, TrainConfig, TrainError, Trainer};
 use synfire_data::{Cache, find, is_path};
+use synfire_report::text::duration;
 
 /// Train a spiking network.
 ///
@@ -162,7 +162,7 @@ fn text(path: &Path) -> String {
 }
 
 /// A path as a shell takes it.
-fn shell_word(path: &Path) -> String {
+pub(crate) fn shell_word(path: &Path) -> String {
     let text = text(path);
     if text.chars().all(|c| c.is_alphanumeric() || "/._-+:@%=,\\".contains(c)) {
         text
@@ -172,7 +172,7 @@ fn shell_word(path: &Path) -> String {
 }
 
 /// What a run on this data set is called: the set's name, or that of a folder of one's own.
-fn run_name(dataset: &str) -> String {
+pub(crate) fn run_name(dataset: &str) -> String {
     let last = || std::path::absolute(dataset).ok()?.file_name()?.to_str().map(str::to_owned);
     if is_path(dataset) { last().unwrap_or_else(|| "run".to_owned()) } else { dataset.to_owned() }
 }

@@ -2,13 +2,14 @@
 
 use crate::commands::percent;
 use crate::console::Console;
-use crate::pace::{Pace, duration};
+use crate::pace::Pace;
 use crate::stop::Stop;
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use synfire::net::Plan;
 use synfire::train::{BatchReport, EpochRecord, Observer, Trainer};
+use synfire_report::text::duration;
 
 /// How often a line is written where no bar is drawn.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -143,6 +144,12 @@ impl Observer for Progress<'_> {
             self.console.note(line);
             if self.verbose {
                 self.console.note(layer_table(&self.plan, record));
+                if let Some(share) = record.silent_voters {
+                    self.console.note(format!(
+                        "    no voter of the right class fired: {} of the samples",
+                        percent(share)
+                    ));
+                }
                 self.console.note(format!("    waited for data: {} of the time", percent(record.data_wait)));
             }
         });
@@ -301,6 +308,7 @@ mod tests {
             validation_loss: 0.1,
             validation_accuracy: 1.0,
             firing_rates: rates.map(|(name, rate)| (name.to_string(), rate)).into(),
+            silent_voters: None,
             gradient_norms: norms.map(|(name, norm)| (name.to_string(), norm)).into(),
             samples_per_s: 12_345.0,
             data_wait: 0.004,

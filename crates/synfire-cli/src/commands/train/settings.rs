@@ -7,9 +7,8 @@ use std::str::FromStr;
 use synfire::encode::Encoding;
 use synfire::loss::Loss;
 use synfire::net::{NetSpec, Norm, named};
-use synfire::ops::Method;
 use synfire::optim::{OptimizerKind, Schedule};
-use synfire::train::PrecisionChoice;
+use synfire::train::{Learning, PrecisionChoice, Voters};
 use synfire_data::{Downsampling, FrameSize, FrameValues, Framing, Polarities};
 
 const MODEL: &str = "Model";
@@ -19,7 +18,7 @@ const DATA: &str = "Data";
 /// What can be set, under the names of `TrainConfig`; what is absent keeps the recipe's value.
 #[derive(Args, Serialize, Default)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     /// Data set: digits (built in), mnist, nmnist or another one that `synfire data list` names; or the path of a folder of
     /// your own, such as ./my-set, with a subfolder for each class.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,8 +32,9 @@ pub(super) struct Settings {
     #[arg(long, value_name = "NAME|LAYERS", help_heading = MODEL, value_parser = network)]
     #[serde(skip_serializing_if = "Option::is_none")]
     net: Option<String>,
-    /// Learning method: bpsta, bpsa (its spatial part alone) or stbp (rectangular surrogate, the baseline).
-    #[arg(long, value_name = "METHOD", help_heading = MODEL, value_parser = word::<Method>)]
+    /// Learning method: bpsta, bpsa (its spatial part alone), stbp (rectangular surrogate, the baseline), or ann (ReLUs in place of
+    /// neurons, one time step: for comparison).
+    #[arg(long, value_name = "METHOD", help_heading = MODEL, value_parser = word::<Learning>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     method: Option<String>,
     /// Time steps for which the network sees a sample.
@@ -53,6 +53,11 @@ pub(super) struct Settings {
     #[arg(long, value_name = "ALPHA", help_heading = MODEL)]
     #[serde(skip_serializing_if = "Option::is_none")]
     alpha: Option<f64>,
+    /// Learning method of voting neurons (VOTEn): same (as the others), stbp, bpsa or bpsta. Under bpsa and bpsta no error passes
+    /// to voters that never fire.
+    #[arg(long, value_name = "METHOD", help_heading = MODEL, value_parser = word::<Voters>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    voter_method: Option<String>,
     /// Whether a ReLU stands before each hidden neuron.
     #[arg(long, value_name = "BOOL", help_heading = MODEL)]
     #[serde(skip_serializing_if = "Option::is_none")]

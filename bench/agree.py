@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Whether PyTorch and Synfire, given the same network, recipe and data, come to the same accuracy.
+
+    synfire compare mnist --data-dir DIR --train-samples 10000 --epochs 4 --net 16C3-MP2-32C3-AP2-LI10 -T 4 -b 64 \\
+        --shift 0 --norm per-step --precision f32 --seeds 5 --out COMPARISON
+    python bench/agree.py --mnist DIR/mnist --comparison COMPARISON
+
+Trains in PyTorch, one Python step per time step, what the comparison's compare.toml says, once for each method and seed, and prints
+both means with their standard deviations. Each program draws its own weights, order of samples and validation samples from a seed:
+means can agree, runs cannot. The best epoch by validation is tested once, as Synfire does it.
+"""
+
+import argparse
+import csv
+import gzip
+import json
+import math
+import statistics
+import time
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch_forms as forms
+from torch import nn
+from torch.nn import functional as F
+
+
+class Rectangle(torch.autograd.Function):
+    """A step whose derivative is 1 within half of the threshold."""
+
+    @staticmethod
+    def forward(ctx, distance):
+        ctx.save_for_backward(distance)
+        return (distance > 0).to(distance.dtype)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (distance,) = ctx.saved_tensors
+        return grad * (distance.abs() < 0.5)
+
+
+class Surrogate(forms.Neuron):
+    """A neuron of stbp: the error passes the spike and the reset by the surrogate."""
+
+    def forward(self, current):
+        potential = current if self.held is None else forms.DECAY * self.held + current
+        spike = Rectangle.apply(potential - forms.THRESHOLD)
+        self.held = potential * (1 - spike)
+        return spike
+
+
+def images(folder, part):
+    def read(name):
+        for path in (folder / name, folder / f"{name}.gz"):
+            if path.exists():
+                return (gzip.open if path.suffix == ".gz" else open)(path, "rb").read()
+        raise SystemExit(f"{folder} holds no {name}")
+
+    pixels = np.frombuffer(read(f"{part}-images-idx3-ubyte"), np.uint8, offset=16).reshape(-1, 1, 28, 28)
+    labels = np.frombuffer(read(f"{part}-labels-idx1-ubyte"), np.uint8, offset=8)
+    return torch.from_numpy(pixels.copy()).float() / 255, torch.from_numpy(labels.copy()).long()
+
+
+def answers(net, x):
+    net.eval()
+    with torch.no_grad():
+        return torch.cat([net(part) for part in x.split(250)])
+
+
+def train(settings, method, seed, data):
+    """The test accuracy of the best epoch by validation."""
+    torch.manual_seed(seed)
+    neuron = Surrogate if method == "stbp" else forms.Lif
+    forms.ALPHA = {"bpsta": settings.get("alpha", 0.2)}.get(method, 0.0)
+    own, forms.Lif = forms.Lif, neuron
+    net = forms.Net(settings["net"], (1, 28, 28), 10, settings["time-steps"], "eager")
+    forms.Lif = own
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=1e-4)
+    (x, y), (test_x, test_y) = data
+    used = torch.arange(settings["train-samples"]) * len(x) // settings["train-samples"]
+    order = used[torch.randperm(len(used))]
+    held_back, rest = order[: len(order) // 10], order[len(order) // 10:]
+    best, made = (-1.0, 0.0), list(net.layers)
+    for epoch in range(settings["epochs"]):
+        rate = 1e-3 * 0.5 * (1 + math.cos(math.pi * epoch / settings["epochs"]))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        net.train()
+        for batch in rest[torch.randperm(len(rest))].split(settings["batch-size"]):
+            optimizer.zero_grad()
+            F.cross_entropy(net(x[batch]), y[batch]).backward()
+            for module, after in zip(made, made[1:]):
+                if isinstance(after, nn.BatchNorm2d):
+                    module.bias.grad.zero_()  # Zero exactly; what stands there is rounding.
+            optimizer.step()
+        output = answers(net, x[held_back])
+        score = ((output.argmax(1) == y[held_back]).float().mean().item(), -F.cross_entropy(output, y[held_back]).item())
+        if score > best:
+            best = score
+            test = (answers(net, test_x).argmax(1) == test_y).float().mean().item()
+    return test
+
+
+def main():
+    parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
+    parser.add_argument("--mnist", type=Path, required=True, metavar="DIR", help="the four files of MNIST")
+    parser.add_argument("--comparison", type=Path, required=True, metavar="DIR", help="what `synfire compare` made")
+    args = parser.parse_args()
+    comparison = tomllib.loads((args.comparison / "compare.toml").read_text())
+    settings, seeds = comparison["settings"], comparison["seeds"]
+    asked = {"shift": 0, "norm": "per-step", "precision": "f32"}
+    other = {key: settings.get(key) for key, value in asked.items() if settings.get(key) != value}
+    if other or [axis["key"] for axis in comparison["vary"]] != ["method"]:
+        raise SystemExit(f"{args.comparison}: this program trains {asked} with the method varied alone, not {other}")
+    rows = list(csv.DictReader((args.comparison / "results.csv").open()))
+    data = [images(args.mnist, part) for part in ("train", "t10k")]
+    percent = lambda values: f"{100 * statistics.mean(values):.2f} ± {100 * statistics.stdev(values):.2f}"
+    for method in comparison["vary"][0]["values"]:
+        begun = time.time()
+        torchs = [train(settings, method, seed, data) for seed in seeds]
+        seconds = (time.time() - begun) / len(seeds)
+        own = [row for row in rows if row["method"] == method]
+        synfires = [float(row["test_accuracy"]) for row in own]
+        apart = abs(statistics.mean(torchs) - statistics.mean(synfires))
+        spread = max(statistics.stdev(torchs), statistics.stdev(synfires))
+        print(json.dumps({
+            "method": method, "seeds": len(seeds), "pytorch": percent(torchs), "synfire": percent(synfires),
+            "apart": round(100 * apart, 2), "within one standard deviation": apart <= spread,
+            "seconds of a run": {"pytorch": round(seconds, 1),
+                                 "synfire": round(statistics.mean(float(row["train_seconds"]) for row in own), 1)},
+        }), flush=True)
+
+
+if __name__ == "__main__":
+    main()
