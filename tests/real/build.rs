@@ -22,8 +22,9 @@ fn main() {
     let path = env::var_os("PATH").unwrap_or_default();
     let names = ["chromium", "chromium-browser", "google-chrome"];
     let mut browsers = env::split_paths(&path).flat_map(|folder| names.map(|name| folder.join(name)));
-    if let Some(browser) = browsers.find(|file| file.is_file()) {
+    let browser = browsers.find(|file| file.is_file());
+    if browser.is_some() {
         println!("cargo::rustc-cfg=chromium");
-        println!("cargo::rustc-env=SYNFIRE_BROWSER={}", browser.display());
     }
+    println!("cargo::rustc-env=SYNFIRE_BROWSER={}", browser.unwrap_or_default().display());
 }

@@ -245,7 +245,7 @@ impl Run {
             modules.dedup();
             let series = |module: &&String| {
                 let name = format!("{} {module}", self.plan.layer_of(module.trim_start_matches("layers.")));
-                self.over_epochs(&name, |record| of(record).get(*module).copied().filter(|value| keep(value)))
+                self.over_epochs(&name, |record| of(record).get(*module).copied().filter(keep))
             };
             modules.iter().map(series).filter(|series| !series.points.is_empty()).collect()
         };

@@ -183,7 +183,7 @@ mod tests {
     fn runs_are_compared_seed_by_seed() {
         let axis = |key: &str, values: [&str; 2]| Axis {
             key: key.into(),
-            values: values.map(|value| toml::Value::from(value)).into(),
+            values: values.map(toml::Value::from).into(),
         };
         let axes = [axis("method", ["stbp", "bpsta"]), axis("net", ["a", "b"])];
         let findings = [
