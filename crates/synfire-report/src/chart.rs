@@ -213,8 +213,8 @@ mod tests {
     fn numbers_are_written_with_the_digits_that_say_something() {
         let axis = Axis::of("");
         assert_eq!(
-            [0.0, 12.0, 1234.5, 0.05, 3.14159, 2e-4].map(|v| axis.write(v)),
-            ["0", "12", "1234", "0.05", "3.14", "0.0002"]
+            [0.0, 12.0, 1234.5, 0.05, 3.1234, 2e-4].map(|v| axis.write(v)),
+            ["0", "12", "1234", "0.05", "3.12", "0.0002"]
         );
         assert_eq!(Axis::percent("").write(0.98611), "98.6");
         assert_eq!([0.000123, 0.316, 1.0].map(|v| Axis::log("").write(v)), ["1.2e-4", "0.316", "1"]);

@@ -8,12 +8,14 @@ pub mod chart;
 mod compared;
 mod draw;
 mod page;
+mod png;
 mod run;
 pub mod samples;
 pub mod text;
 
 pub use compared::Compared;
 pub use draw::Ground;
+pub use png::Painter;
 pub use run::Run;
 
 use chart::Figure;

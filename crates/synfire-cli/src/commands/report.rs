@@ -11,13 +11,13 @@ use synfire::compare::{Comparison, RunResult};
 use synfire::file::{FileError, write_atomically};
 use synfire::train::{RunFolder, check_inference};
 use synfire_report::samples::Samples;
-use synfire_report::{Compared, Ground, Report, Run};
+use synfire_report::{Compared, Ground, Painter, Report, Run};
 
 /// Make a page of a run or a comparison.
 ///
 /// The page is one file that loads nothing from elsewhere: learning curves, accuracy and certainty against time steps, what was taken
 /// for what, firing rates and gradients of each layer, energy, spikes of some samples step by step, the mistakes, and how to reproduce
-/// it. Each figure can be copied as CSV; --figures writes them as SVG files for papers. A run that is still trained may be shown too.
+/// it. Each figure can be copied as CSV; --figures writes them as files for papers. A run that is still trained may be shown too.
 #[derive(Args)]
 pub(crate) struct ReportArguments {
     /// Folder of a run or of a comparison.
@@ -26,7 +26,7 @@ pub(crate) struct ReportArguments {
     /// The page [default: report.html in that folder].
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Write each figure into this folder too, as SVG.
+    /// Write each figure into this folder too, as SVG and PNG.
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
     /// Look at so many samples of the test set, evenly spaced, for energy, spikes and mistakes; 0 for none.
@@ -47,10 +47,19 @@ impl ReportArguments {
         let mut files = vec![out];
         if let Some(folder) = &self.figures {
             fs::create_dir_all(folder).map_err(FileError::io("create", folder))?;
+            let painter = Painter::of_system();
+            if painter.is_none() {
+                console
+                    .note("warning: this machine has no font: figures are written as SVG alone, not as PNG");
+            }
             for figure in &report.figures {
-                let path = folder.join(format!("{}.svg", figure.name));
-                write_atomically(&path, figure.svg(Ground::Paper).as_bytes())?;
-                files.push(path);
+                let svg = Some(("svg", figure.svg(Ground::Paper).into_bytes()));
+                let png = painter.as_ref().map(|painter| ("png", painter.png(figure)));
+                for (ending, bytes) in svg.into_iter().chain(png) {
+                    let path = folder.join(format!("{}.{ending}", figure.name));
+                    write_atomically(&path, &bytes)?;
+                    files.push(path);
+                }
             }
         }
         files.iter().for_each(|file| console.say(file.display().to_string()));
