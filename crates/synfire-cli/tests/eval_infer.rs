@@ -180,6 +180,11 @@ fn energy_counts_what_a_network_does() {
     let by_paper = &line["energy_pj"][2];
     let expected = 46.0 / (4.0 * number("firing_rate"));
     assert!((by_paper["ratio"].as_f64().unwrap() - expected).abs() < 1e-6 * expected);
+    let memory =
+        json_lines(&sandbox.ok(&["energy", "run", "--json", "--samples", "50", "--memory", "50"])).remove(0);
+    let ann = |line: &serde_json::Value, place: usize| line["energy_pj"][place]["ann"].as_f64().unwrap();
+    assert!(ann(&memory, 3) > 10.0 * ann(&memory, 0) && line["energy_pj"].as_array().unwrap().len() == 3);
+    sandbox.fails(&["energy", "run", "--memory", "-1"], 2, &["--memory"]);
     let text = sandbox.ok(&["energy", "run", "-T", "2", "--samples", "3"]);
     assert!(
         text.contains("over 2 time steps, mean of 3 samples") && text.contains("the paper's formula"),

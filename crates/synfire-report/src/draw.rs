@@ -193,7 +193,8 @@ fn lines(root: &Area, x: &Axis, y: &Axis, series: &[Series]) -> Drawn {
 /// The shape that stands for a series: colour is not all that tells them apart.
 fn marker(i: usize, (x, y): (i32, i32)) -> Polygon<(i32, i32)> {
     const R: i32 = 3;
-    let corners: Vec<(i32, i32)> = match i % 4 {
+    // With the colours that come again after eight, 32 series differ.
+    let corners: Vec<(i32, i32)> = match (i + i / COLOURS.len()) % 4 {
         0 => vec![(-R, -R), (R, -R), (R, R), (-R, R)],
         1 => vec![(0, -R - 1), (R + 1, 0), (0, R + 1), (-R - 1, 0)],
         2 => vec![(0, -R - 1), (R + 1, R), (-R - 1, R)],

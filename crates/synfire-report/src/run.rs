@@ -50,7 +50,7 @@ impl Run {
             (self.tiles())
             @if !self.notes.is_empty() { ul.about { @for note in &self.notes { li { (note) } } } }
             (page::section("learning", "Learning", "", &page::figures(&learning)))
-            (page::section("time", "Time steps", "The network may be asked after each of its time steps. Certainty is the softmax of the mean output so far, for its class.",
+            (page::section("time", "Time steps", "The network may be asked after each of its time steps. An answer's certainty is the softmax of the mean potentials so far; of voting neurons, the share of the votes.",
                 &html! { (page::figures(&time)) (self.exits()) }))
             (page::section("classes", "Classes", "", &page::figures(&classes)))
             (page::section("layers", "Layers", "", &page::figures(&inside)))

@@ -1,12 +1,42 @@
 //! What a network says after each of its time steps, so that its answer can be taken before the last one.
 //!
-//! After t steps the answer is the class with the largest mean of the readout over them, and its certainty is the softmax of
-//! that mean for that class.
+//! After t steps the answer is the class with the largest mean of the readout over them. How certain it is depends on what the readout
+//! is ([`Certainty`]).
 
+use crate::net::{Net, Readout};
 use serde::{Deserialize, Serialize};
 
 /// The certainties at which an early exit is told.
 pub const CERTAINTIES: [f64; 7] = [0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999];
+
+/// How certain an answer is that the mean of the readout gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certainty {
+    /// The class's softmax: of potentials, which are as large as training makes them.
+    Softmax,
+    /// The class's share of all: of firing rates, which are from 0 to 1, so that a softmax of them never comes near 1. Where nothing
+    /// fired, all classes have the same.
+    Share,
+}
+
+impl Certainty {
+    /// That of `net`, which is run without neurons or with them.
+    pub fn of(net: &Net, ann: bool) -> Self {
+        match net.plan().readout() {
+            Readout::Vote if !ann => Self::Share,
+            Readout::Vote | Readout::LeakyIntegrator => Self::Softmax,
+        }
+    }
+
+    /// Of the class `answer`, whose output is the largest.
+    fn in_answer(self, output: &[f32], answer: usize) -> f32 {
+        match self {
+            Self::Softmax => 1.0 / output.iter().map(|mean| (mean - output[answer]).exp()).sum::<f32>(),
+            Self::Share if output[answer] > 0.0 => output[answer] / output.iter().sum::<f32>(),
+            Self::Share => 1.0 / output.len() as f32,
+        }
+    }
+}
 
 /// The answers about one sample.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,11 +50,11 @@ pub struct Course {
 }
 
 impl Course {
-    /// Of sample `sample` in a readout `[T, B, classes]`.
+    /// Of sample `sample` in a readout `[T, B, classes]`, whose answers are so certain.
     ///
     /// # Panics
     /// If there is no such sample, or no time step.
-    pub fn of(readout: &[f32], [batch, classes]: [usize; 2], sample: usize) -> Self {
+    pub fn of(readout: &[f32], [batch, classes]: [usize; 2], sample: usize, certainty: Certainty) -> Self {
         assert!(sample < batch && readout.len() >= batch * classes, "sample {sample} of {batch}");
         let (mut sum, mut output) = (vec![0.0_f32; classes], vec![0.0; classes]);
         let (mut answers, mut certainties) = (Vec::new(), Vec::new());
@@ -34,7 +64,7 @@ impl Course {
             output.iter_mut().zip(&sum).for_each(|(mean, sum)| *mean = sum / (t + 1) as f32);
             let answer = first_largest(&sum);
             answers.push(answer);
-            certainties.push(1.0 / output.iter().map(|mean| (mean - output[answer]).exp()).sum::<f32>());
+            certainties.push(certainty.in_answer(&output, answer));
         }
         Self { answers, certainties, output }
     }
@@ -129,7 +159,7 @@ mod tests {
 
     #[test]
     fn answers_follow_the_running_mean() {
-        let course = Course::of(&READOUT, [2, 2], 0);
+        let course = Course::of(&READOUT, [2, 2], 0, Certainty::Softmax);
         // The sums are 0 and 1, 3 and 2, 3 and 2.5.
         assert_eq!((&course.answers[..], course.class(), course.settled_after()), (&[1, 0, 0][..], 0, 2));
         assert_eq!(course.output, [1.0, 2.5 / 3.0]);
@@ -139,13 +169,20 @@ mod tests {
         }
         // 0.73, then less: at 0.7 the wrong answer of the first step is taken, at 0.8 the last one.
         assert_eq!([0.5, 0.7, 0.8].map(|least| course.certain_after(least)), [1, 1, 3]);
-        let one = Course::of(&[2.0, 2.0], [1, 2], 0);
+        let one = Course::of(&[2.0, 2.0], [1, 2], 0, Certainty::Softmax);
         assert_eq!((one.class(), one.settled_after()), (0, 1));
     }
 
     #[test]
+    fn rates_are_certain_by_their_share() {
+        // Nothing fires, then three of four spikes are of the first class.
+        let course = Course::of(&[0.0, 0.0, 0.75, 0.25], [1, 2], 0, Certainty::Share);
+        assert_eq!((course.certainties, course.answers), (vec![0.5, 0.75], vec![0, 0]));
+    }
+
+    #[test]
     fn accuracies_are_means_over_samples() {
-        let courses = [0, 1].map(|sample| Course::of(&READOUT, [2, 2], sample));
+        let courses = [0, 1].map(|sample| Course::of(&READOUT, [2, 2], sample, Certainty::Softmax));
         let found = Anytime::over(courses.iter().zip([0, 0]));
         assert_eq!(found.accuracy, [0.5, 1.0, 1.0]);
         assert!((found.certainty[0] - 0.862).abs() <= 1e-3, "{found:?}");

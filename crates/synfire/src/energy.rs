@@ -7,7 +7,8 @@
 //! others do. Batch norm is taken to be folded into the weights.
 //!
 //! Energies are those of arithmetic alone in a 45 nm process (M. Horowitz, *Computing's energy problem*, ISSCC 2014). Moving data costs
-//! more than computing on most machines: they compare algorithms, not devices.
+//! more than computing on most machines: they compare algorithms, not devices. [`Operations::energy_with_memory`] adds it, for a machine
+//! that keeps nothing at hand.
 
 use crate::net::{Net, Operands, Record};
 use crate::train::{TrainConfig, TrainError, each_batch};
@@ -137,6 +138,18 @@ impl Operations {
     pub fn paper_energy(&self) -> Energy {
         let adds = self.dense_step * self.rate() * self.time_steps as f64;
         Energy { ann: self.dense_step * FP32.mac, snn: adds * PAPER_AC, neurons: 0.0 }
+    }
+
+    /// The same with memory, of which each access to a number costs `access` picojoules: every product fetches its weight, as if none
+    /// were kept at hand, and every neuron reads its potential and writes it at each step. In 45 nm, of 32 bits: 5 pJ from a memory of
+    /// 8 kB, 50 pJ from one of 1 MB, 650 pJ and more from DRAM (Horowitz, half of what he gives for 64 bits).
+    pub fn energy_with_memory(&self, costs: Costs, access: f64) -> Energy {
+        let Energy { ann, snn, neurons } = self.energy(costs);
+        Energy {
+            ann: ann + access * self.dense_step,
+            snn: snn + access * (self.macs() + self.acs()),
+            neurons: neurons + access * (2 * self.neurons() * self.time_steps) as f64,
+        }
     }
 
     /// By whom a sample's energy is counted, and what it is.

@@ -1,6 +1,6 @@
 //! What a network says of one sample.
 
-use crate::anytime::Course;
+use crate::anytime::{Certainty, Course};
 use crate::net::{Net, NonFinite, Pass, Record};
 use crate::train::{EVALUATION, TrainConfig};
 use serde::Serialize;
@@ -12,7 +12,7 @@ pub struct Answer {
     /// The class with the largest output.
     #[serde(rename = "class_index")]
     pub class: usize,
-    /// Softmax of the time-mean of the readout, for its class.
+    /// How certain it is, above 0 and at most 1: see [`Certainty`].
     pub certainty: f32,
     /// The first time step (from 1) from which on the class of the running mean stayed the same.
     pub settled_after: usize,
@@ -99,7 +99,7 @@ fn run(
     pass.check()?;
     let [_, batch, classes] = readout.dims();
     let readout = readout.into_data().try_into_vec::<f32>().expect("f32 readout");
-    let course = Course::of(&readout, [batch, classes], 0);
+    let course = Course::of(&readout, [batch, classes], 0, Certainty::of(net, config.is_ann()));
     let layers = pass.recorded.into_iter().filter_map(|layer| {
         let spikes = layer.spikes?.into_data().try_into_vec::<f32>().expect("f32 spikes");
         Some(WatchedLayer { module: format!("layers.{}", layer.module), spikes })

@@ -6,7 +6,7 @@ use clap::{Args, value_parser};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use synfire::energy::{Costs, FP32, INT8, Operations, count};
+use synfire::energy::{Costs, Energy, FP32, INT8, Operations, count};
 use synfire::train::{MOST_STEPS, TrainConfig, check_inference};
 use synfire_data::{Loader, evenly_spaced};
 
@@ -27,6 +27,10 @@ pub(crate) struct EnergyArguments {
     /// Compare with this network of the same shape, trained with --method ann, on what it really multiplies.
     #[arg(long, value_name = "RUN|CHECKPOINT")]
     ann: Option<PathBuf>,
+    /// Count the memory too, so many picojoules for each access: every product fetches its weight, every neuron reads and writes its
+    /// potential. In 45 nm, 5 from a memory of 8 kB, 50 from 1 MB, 650 and more from DRAM.
+    #[arg(long, value_name = "PJ", value_parser = picojoules)]
+    memory: Option<f64>,
     /// Count on so many samples of the test set, evenly spaced [default: all].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     samples: Option<u32>,
@@ -40,11 +44,14 @@ pub(crate) struct EnergyArguments {
 impl EnergyArguments {
     pub(crate) fn run(self, console: &Console) -> Result<ExitCode, Error> {
         let counted = self.count(&self.path, self.time_steps.map(usize::from), console)?;
+        let with_memory =
+            self.memory.map(|access| ("fp32 with memory", counted.energy_with_memory(FP32, access)));
+        let energies: Vec<(&str, Energy)> = counted.energies().into_iter().chain(with_memory).collect();
         let ann = match &self.ann {
             None => None,
             Some(path) => Some(self.count_ann(path, &counted, console)?),
         };
-        say(&counted, console);
+        say(&counted, &energies, console);
         if let Some(ann) = &ann {
             say_against(&counted, ann, console);
         }
@@ -58,9 +65,9 @@ impl EnergyArguments {
         console.json(&json!({
             "operations": counted, "dense": counted.dense(), "effective_macs": counted.macs(), "effective_acs": counted.acs(),
             "firing_rate": counted.rate(),
-            "energy_pj": counted.energies().map(|(name, energy)| {
+            "energy_pj": energies.iter().map(|(name, energy)| {
                 json!({ "by": name, "ann": energy.ann, "snn": energy.snn, "neurons": energy.neurons, "ratio": energy.ratio() })
-            }),
+            }).collect::<Vec<_>>(),
             "against_ann": against,
         }));
         Ok(ExitCode::SUCCESS)
@@ -102,7 +109,15 @@ impl EnergyArguments {
     }
 }
 
-fn say(counted: &Operations, console: &Console) {
+/// Reads an energy.
+fn picojoules(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
+        _ => Err("expected a number of at least 0".into()),
+    }
+}
+
+fn say(counted: &Operations, energies: &[(&str, Energy)], console: &Console) {
     let Operations { samples, time_steps, layers, neurons, .. } = counted;
     console.say(format!("operations of a sample over {time_steps} time steps, mean of {samples} samples"));
     let row = |cells: [&str; 5]| {
@@ -137,7 +152,7 @@ fn say(counted: &Operations, console: &Console) {
         console.say(format!("  {name:<20} {ann:>12} {snn:>12} {neurons:>12} {ratio:>8}"));
     };
     row(["", "without time", "spiking", "neurons", "ratio"]);
-    for (name, energy) in counted.energies() {
+    for (name, energy) in energies {
         let [ann, snn, neurons] = [energy.ann, energy.snn, energy.neurons].map(nanojoules);
         row([name, &ann, &snn, &neurons, &format!("{:.2}", energy.ratio())]);
     }

@@ -2,7 +2,7 @@
 
 use super::config::TrainConfig;
 use super::error::TrainError;
-use crate::anytime::{Anytime, Course};
+use crate::anytime::{Anytime, Certainty, Course};
 use crate::encode::Encoding;
 use crate::net::{Input, Net, NonFinite, Pass, Record};
 use burn::tensor::{Device, Tensor};
@@ -77,6 +77,7 @@ pub fn evaluate(
     let classes = net.plan().classes;
     let mut total = Evaluation { confusion: vec![vec![0; classes]; classes], ..Evaluation::default() };
     let mut courses: Vec<(Course, usize)> = Vec::new();
+    let certainty = Certainty::of(net, ann);
     let ended =
         each_batch(net, loader, config, ann, Record::Rates, keep_going, &mut |batch, readout, pass| {
             let n = batch.labels.len();
@@ -87,7 +88,7 @@ pub fn evaluate(
             total.loss += n as f64 * f64::from(loss);
             let readout = readout.inner().into_data().try_into_vec::<f32>().expect("f32 readout");
             for (sample, &label) in batch.labels.iter().enumerate() {
-                let course = Course::of(&readout, [n, classes], sample);
+                let course = Course::of(&readout, [n, classes], sample, certainty);
                 total.confusion[label][course.class()] += 1;
                 courses.push((course, label));
             }
@@ -132,11 +133,12 @@ pub fn judge(
     keep_going: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Option<Vec<Judged>>, TrainError> {
     let mut judged = Vec::new();
+    let certainty = Certainty::of(net, config.is_ann());
     let classes = net.plan().classes;
     let mut visit = |batch: &Batch, readout: Tensor<3>, _: Pass<'static>| {
         let readout = readout.inner().into_data().try_into_vec::<f32>().expect("f32 readout");
         for (sample, (&index, &label)) in batch.indices.iter().zip(&batch.labels).enumerate() {
-            let course = Course::of(&readout, [batch.labels.len(), classes], sample);
+            let course = Course::of(&readout, [batch.labels.len(), classes], sample, certainty);
             judged.push(Judged { index, label, course });
         }
         Ok(())

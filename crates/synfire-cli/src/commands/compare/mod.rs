@@ -109,15 +109,10 @@ impl From<CompareError> for Error {
 impl Compare {
     pub(crate) fn run(self, console: &Console) -> Result<ExitCode, Error> {
         let device = self.device.open()?;
-        let given = toml::Table::try_from(&self.settings).map_err(|e| Error::usage(e.to_string()))?;
+        let given = self.settings.table()?;
         let (folder, comparison) = match &self.resume {
             Some(folder) => {
-                if let Some(key) = given.keys().next() {
-                    let name = if key == "dataset" { "DATASET".to_string() } else { format!("--{key}") };
-                    let problem =
-                        "cannot be given with --resume: a comparison keeps the settings of its compare.toml";
-                    return Err(Error::usage(format!("{name} {problem}")));
-                }
+                Settings::refuse(&given, "a comparison keeps the settings of its compare.toml")?;
                 (folder.clone(), Comparison::read(folder)?)
             }
             None => self.begin(given)?,

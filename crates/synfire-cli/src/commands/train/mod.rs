@@ -67,16 +67,11 @@ const RUN: &str = "Run";
 impl Train {
     pub(crate) fn run(self, console: &Console) -> Result<ExitCode, Error> {
         let device = self.device.open()?;
-        let given = toml::Table::try_from(&self.settings).map_err(|e| Error::usage(e.to_string()))?;
+        let given = self.settings.table()?;
         let resumes = self.resume.is_some();
         let trainer = match self.resume {
             Some(run) => {
-                if let Some(key) = given.keys().next() {
-                    let name = if key == "dataset" { "DATASET".to_string() } else { format!("--{key}") };
-                    let problem =
-                        "cannot be given with --resume: a run keeps the settings of its config.toml";
-                    return Err(Error::usage(format!("{name} {problem}")));
-                }
+                Settings::refuse(&given, "a run keeps the settings of its config.toml")?;
                 Trainer::resume(RunFolder::new(run), self.data_dir, &device)?
             }
             None => {

@@ -1,5 +1,6 @@
 //! The options of `synfire train` that are settings of a run.
 
+use crate::commands::Error;
 use clap::{Args, value_parser};
 use serde::Serialize;
 use std::fmt::Display;
@@ -178,6 +179,20 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "SHARE", help_heading = DATA)]
     #[serde(skip_serializing_if = "Option::is_none")]
     event_mix: Option<f64>,
+}
+
+impl Settings {
+    /// What was given.
+    pub(crate) fn table(&self) -> Result<toml::Table, Error> {
+        toml::Table::try_from(self).map_err(|e| Error::usage(e.to_string()))
+    }
+
+    /// Refuses settings beside --resume, for this reason.
+    pub(crate) fn refuse(given: &toml::Table, reason: &str) -> Result<(), Error> {
+        let Some(key) = given.keys().next() else { return Ok(()) };
+        let name = if key == "dataset" { "DATASET".to_string() } else { format!("--{key}") };
+        Err(Error::usage(format!("{name} cannot be given with --resume: {reason}")))
+    }
 }
 
 /// TOML, in which a run keeps its settings, has no larger integer.
