@@ -73,7 +73,7 @@ def train(settings, method, seed, data):
     """The test accuracy of the best epoch by validation."""
     torch.manual_seed(seed)
     neuron = Surrogate if method == "stbp" else forms.Lif
-    forms.ALPHA = {"bpsta": settings.get("alpha", 0.2)}.get(method, 0.0)
+    forms.ALPHA = 0.2 if method == "bpsta" else 0.0
     own, forms.Lif = forms.Lif, neuron
     net = forms.Net(settings["net"], (1, 28, 28), 10, settings["time-steps"], "eager")
     forms.Lif = own
@@ -110,10 +110,13 @@ def main():
     args = parser.parse_args()
     comparison = tomllib.loads((args.comparison / "compare.toml").read_text())
     settings, seeds = comparison["settings"], comparison["seeds"]
-    asked = {"shift": 0, "norm": "per-step", "precision": "f32"}
+    asked = {"dataset": "mnist", "shift": 0, "norm": "per-step", "precision": "f32"}
+    free = {"net", "time-steps", "epochs", "batch-size", "train-samples", "data-dir"}
     other = {key: settings.get(key) for key, value in asked.items() if settings.get(key) != value}
-    if other or [axis["key"] for axis in comparison["vary"]] != ["method"]:
-        raise SystemExit(f"{args.comparison}: this program trains {asked} with the method varied alone, not {other}")
+    other |= {key: value for key, value in settings.items() if key not in free | asked.keys()}
+    if other or [axis["key"] for axis in comparison["vary"]] != ["method"] or free - {"data-dir"} - settings.keys():
+        raise SystemExit(f"{args.comparison}: this program trains {asked} and the settings {sorted(free)}, with the method varied "
+                         f"alone; not {other}")
     rows = list(csv.DictReader((args.comparison / "results.csv").open()))
     data = [images(args.mnist, part) for part in ("train", "t10k")]
     percent = lambda values: f"{100 * statistics.mean(values):.2f} ± {100 * statistics.stdev(values):.2f}"
@@ -122,6 +125,8 @@ def main():
         torchs = [train(settings, method, seed, data) for seed in seeds]
         seconds = (time.time() - begun) / len(seeds)
         own = [row for row in rows if row["method"] == method]
+        if len(own) != len(seeds):
+            raise SystemExit(f"{args.comparison}: {len(own)} of {len(seeds)} runs of {method} have a result")
         synfires = [float(row["test_accuracy"]) for row in own]
         apart = abs(statistics.mean(torchs) - statistics.mean(synfires))
         spread = max(statistics.stdev(torchs), statistics.stdev(synfires))

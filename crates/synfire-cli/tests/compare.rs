@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Sandbox, TINY, json_lines};
+use common::{Sandbox, TINY, TINY_NMNIST, json_lines, write_nmnist};
 
 fn compare(more: &[&str]) -> Vec<String> {
     let head = ["compare", "--energy-samples", "20"];
@@ -56,12 +56,26 @@ fn every_combination_is_trained_as_if_alone() {
     let rows: Vec<&str> = csv.lines().collect();
     assert!(rows[0].starts_with("method,time-steps,seed,test_accuracy,"), "{}", rows[0]);
     assert!(rows.len() == 11 && rows[1].starts_with("stbp,2,0,"), "{csv}");
+    assert!(csv.lines().any(|row| row.starts_with("ann,–,0,") && row.contains(",0,")), "{csv}");
+    // Without neurons it is compared with each number of steps.
+    let against = |steps: &str| format!("method=ann against stbp, time-steps={steps}: ");
     // A finished comparison is shown.
     let text = sandbox.ok(&["compare", "--resume", "c"]);
     assert!(
         text.contains("method=bpsta against stbp, time-steps=2:") && text.contains("better with"),
         "{text}"
     );
+    assert!(
+        text.contains(&against("2")) && text.contains(&against("3")) && !text.contains("-0.00 %"),
+        "{text}"
+    );
+    // Once its settings are changed, what was trained is not its result.
+    let toml = String::from_utf8(sandbox.bytes("c/compare.toml")).unwrap();
+    sandbox.write("c/compare.toml", toml.replace("epochs = 2", "epochs = 3"));
+    sandbox.fails(&["compare", "--resume", "c"], 1, &["000-stbp-2-seed0", "epochs = 3 here, 2 there"]);
+    sandbox.fails(&["report", "c"], 1, &["other settings"]);
+    std::fs::remove_file(sandbox.path("c/compare.toml")).unwrap();
+    sandbox.fails(&["compare", "--out", "c"], 1, &["holds a comparison already"]);
 }
 
 #[test]
@@ -94,7 +108,19 @@ fn what_makes_no_comparison_is_refused_before_anything_is_trained() {
     sandbox.fails(&["compare", "--resume", "c", "--epochs", "3"], 2, &["--epochs", "--resume"]);
     let text = sandbox.ok(&["compare", "--dry-run", "--seeds", "2"]);
     assert!(text.lines().count() == 6 && text.contains("method=bpsta seed 1"), "{text}");
+    sandbox.fails(&["compare", "--dry-run", "--vary", "voter-method=same,stbp"], 2, &["no voting neurons"]);
     sandbox.write("c/compare.toml", "seeds = 1");
     sandbox.fails(&["compare", "--resume", "c"], 1, &["compare.toml", "seeds"]);
     sandbox.fails(&["compare", "--out", "c"], 1, &["holds a comparison already"]);
+}
+
+#[test]
+fn data_are_found_again_from_another_folder() {
+    let sandbox = Sandbox::new();
+    write_nmnist(&sandbox, "sets");
+    let set = ["compare", "--data-dir", "sets", "--vary", "method=stbp", "--seeds", "1", "--out", "c"];
+    sandbox.ok(&[&set[..], TINY_NMNIST].concat());
+    std::fs::remove_file(sandbox.path("c/runs/000-stbp-seed0/result.json")).unwrap();
+    let mut command = sandbox.command(&["compare", "--resume", "."]);
+    assert!(command.current_dir(sandbox.path("c")).status().unwrap().success());
 }

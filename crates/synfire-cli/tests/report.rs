@@ -76,8 +76,16 @@ fn recordings_are_shown_frame_by_frame() {
 #[test]
 fn a_comparison_becomes_a_page_while_it_runs_and_after() {
     let sandbox = Sandbox::new();
-    let axes =
-        ["--vary", "method=stbp,ann", "--vary", "lr=0.001,0.002", "--seeds", "2", "--inference-steps", "1,2"];
+    let axes = [
+        "--vary",
+        "method=stbp,ann",
+        "--vary",
+        "lr=0.001,0.002",
+        "--seeds",
+        "2",
+        "--inference-steps",
+        "2,1,2",
+    ];
     sandbox.ok(&[&["compare", "--out", "c", "--energy-samples", "20"], TINY, &axes[..]].concat());
     sandbox.ok(&["report", "c", "--figures", "figures"]);
     let html = page(&sandbox, "c/report.html");
@@ -95,7 +103,9 @@ fn a_comparison_becomes_a_page_while_it_runs_and_after() {
 #[test]
 fn what_cannot_be_shown_is_told() {
     let sandbox = Sandbox::new();
-    sandbox.fails(&["report", "nowhere"], 1, &["nowhere", "config.toml"]);
+    sandbox.fails(&["report", "nowhere"], 1, &["nowhere", "expected the folder"]);
+    sandbox.write("empty/file", "");
+    sandbox.fails(&["report", "empty"], 1, &["empty", "config.toml"]);
     sandbox.train("run", &[]);
     sandbox.fails(&["report", "run", "-o", "no/such/folder.html"], 1, &["no/such/folder.html"]);
     sandbox.write("file", "");
@@ -105,4 +115,19 @@ fn what_cannot_be_shown_is_told() {
     assert!(page(&sandbox, "run/report.html").contains("not finished"));
     sandbox.write("run/metrics.jsonl", "{}\n");
     sandbox.fails(&["report", "run"], 1, &["metrics.jsonl", "line 1"]);
+    // Stopped in the first epoch, and before the first checkpoint.
+    std::fs::remove_file(sandbox.path("run/metrics.jsonl")).unwrap();
+    std::fs::remove_file(sandbox.path("run/checkpoints/best.safetensors")).unwrap();
+    sandbox.ok(&["report", "run"]);
+    assert!(page(&sandbox, "run/report.html").contains("0 of 2"));
+    std::fs::remove_file(sandbox.path("run/checkpoints/last.safetensors")).unwrap();
+    sandbox.fails(&["report", "run"], 1, &["nothing to show yet"]);
+    sandbox.fails(&["report", "run/config.toml"], 1, &["run/config.toml", "expected the folder"]);
+
+    sandbox.train("other", &[]);
+    let summary = String::from_utf8(sandbox.bytes("other/summary.json")).unwrap();
+    let mut summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
+    summary["test_confusion"][0].as_array_mut().unwrap().pop();
+    sandbox.write("other/summary.json", summary.to_string());
+    sandbox.fails(&["report", "other"], 1, &["summary.json", "9 columns"]);
 }

@@ -7,6 +7,7 @@ use crate::text::{duration, percent};
 use maud::{Markup, html};
 use std::collections::BTreeMap;
 use synfire::compare::{Comparison, Difference, Finding, Group, RunResult, Spread, differences, groups};
+use synfire::energy::Operations;
 use synfire::train::EpochRecord;
 
 /// What is known of a comparison.
@@ -40,7 +41,10 @@ impl Compared {
         let dataset =
             self.comparison.settings.get("dataset").and_then(toml::Value::as_str).unwrap_or("digits");
         let keys = axes.iter().map(|axis| axis.key.as_str()).collect::<Vec<_>>().join(", ");
-        let title = format!("{dataset}: {keys} compared");
+        let title = match axes.iter().any(|axis| axis.key == "dataset") {
+            true => format!("{keys} compared"),
+            false => format!("{dataset}: {keys} compared"),
+        };
         let done =
             format!("{} of {} runs, {} seeds", self.results.len(), self.runs, self.comparison.seeds.len());
         let diverged: Vec<String> = self
@@ -82,7 +86,7 @@ impl Compared {
                 spread(&group.test_accuracy),
                 spread(&group.validation_accuracy),
                 group.test_accuracy.n.to_string(),
-                percent(group.firing_rate.mean),
+                firing(&group.runs[0].operations, group.firing_rate.mean),
                 duration(group.train_seconds.mean),
             ];
             [&group.values[..], &cells].concat()
@@ -96,7 +100,7 @@ impl Compared {
             value: group.test_accuracy.mean,
             spread: group.test_accuracy.deviation,
             single: group.runs.iter().map(|run| run.summary.test_accuracy).collect(),
-            kind: self.kind(group),
+            kind: groups.iter().position(|other| other.values == group.values).unwrap_or(0),
         };
         Figure {
             name: "accuracies".into(),
@@ -108,12 +112,6 @@ impl Compared {
                 bars: false,
             },
         }
-    }
-
-    /// The place of a group's value on the first axis: what the page's colours stand for.
-    fn kind(&self, group: &Group) -> usize {
-        let values = self.comparison.vary.first().map(|axis| &axis.values[..]).unwrap_or_default();
-        values.iter().position(|value| synfire::compare::text(value) == group.values[0]).unwrap_or(0)
     }
 
     /// Accuracy against each axis that is a number, a curve for each combination of the others.
@@ -140,7 +138,7 @@ impl Compared {
             series.iter_mut().for_each(|series| series.points.sort_by(|a, b| a.x.total_cmp(&b.x)));
             figures.push(Figure {
                 name: format!("accuracy-over-{}", axis.key),
-                title: format!("Trained with another {}", axis.key),
+                title: format!("Test accuracy against {}", axis.key),
                 caption: "Mean and standard deviation over the seeds.".into(),
                 chart: Chart::Lines {
                     x: Axis { whole: axis.values.iter().all(toml::Value::is_integer), ..Axis::of(&axis.key) },
@@ -160,7 +158,10 @@ impl Compared {
                 let values: Vec<f64> =
                     runs.iter().filter_map(|run| run.get(i)).map(|point| point.1).collect();
                 let spread = Spread::of(&values)?;
-                Some(Point { x: runs[0][i].0, y: spread.mean, spread: spread.deviation })
+                let x = Spread::of(
+                    &runs.iter().filter_map(|run| run.get(i)).map(|point| point.0).collect::<Vec<_>>(),
+                )?;
+                Some(Point { x: x.mean, y: spread.mean, spread: spread.deviation })
             };
             let points = (0..runs[0].len()).filter_map(point).collect();
             Series { name: group.values.join(" "), points }
@@ -285,7 +286,7 @@ impl Compared {
                 value: joules.mean,
                 spread: joules.deviation,
                 single: Vec::new(),
-                kind: self.kind(group),
+                kind: groups.iter().position(|other| other.values == group.values).unwrap_or(0),
             }
         };
         let rows: Vec<Row> = groups.iter().map(row).collect();
@@ -299,6 +300,11 @@ impl Compared {
             chart: Chart::Rows { axis: Axis::of("energy, nJ"), rows, bars: true },
         }]
     }
+}
+
+/// A firing rate; none without neurons.
+fn firing(operations: &Operations, rate: f64) -> String {
+    if operations.spikes() { percent(rate) } else { "–".into() }
 }
 
 /// `98.61 ± 0.42 %`.
@@ -319,16 +325,18 @@ fn table_of(differences: &[Difference]) -> Markup {
             format!("{}={}", difference.key, difference.value),
             difference.against.clone(),
             others.join(" "),
-            format!("{:+.2} ± {:.2}", 100.0 * mean, 100.0 * deviation),
+            match n {
+                1 => format!("{:+.2}", 100.0 * mean),
+                _ => format!("{:+.2} ± {:.2}", 100.0 * mean, 100.0 * deviation),
+            },
             format!("{} of {n} seeds", difference.better),
         ]
     };
-    page::table("differences", &head, &differences.iter().map(row).collect::<Vec<_>>())
+    page::table("table of differences", &head, &differences.iter().map(row).collect::<Vec<_>>())
 }
 
 fn energy_table(groups: &[Group]) -> Markup {
-    let spiking: Vec<&Group> =
-        groups.iter().filter(|group| !group.runs[0].operations.neurons.is_empty()).collect();
+    let spiking: Vec<&Group> = groups.iter().filter(|group| group.runs[0].operations.spikes()).collect();
     let Some(first) = spiking.first() else { return html! {} };
     let names = first.runs[0].operations.energies().into_iter().map(|(by, _)| format!("ratio, {by}"));
     let head: Vec<String> = ["".to_string(), "firing rate".to_string()].into_iter().chain(names).collect();
@@ -351,11 +359,15 @@ fn runs_table(comparison: &Comparison, findings: &[Finding]) -> Markup {
             percent(summary.test_accuracy),
             percent(summary.validation_accuracy),
             format!("{} of {}", summary.best_epoch, summary.epochs),
-            percent(run.operations.rate()),
+            firing(&run.operations, run.operations.rate()),
             duration(summary.train_seconds),
             format!("runs/{}", run.name),
         ];
         [&run.values[..], &cells].concat()
     };
-    page::table("runs", &keys.chain(head).collect::<Vec<_>>(), &findings.iter().map(row).collect::<Vec<_>>())
+    page::table(
+        "table of runs",
+        &keys.chain(head).collect::<Vec<_>>(),
+        &findings.iter().map(row).collect::<Vec<_>>(),
+    )
 }

@@ -46,12 +46,14 @@ fn ink<'a>(size: i32, horizontal: HPos) -> TextStyle<'a> {
     TextStyle::from(("sans-serif", size).into_font()).color(&INK).pos(Pos::new(horizontal, VPos::Center))
 }
 
-/// `text`, or its beginning.
+/// `text`, or its beginning and end: names that differ mostly differ there.
 fn cut(text: &str, letters: usize) -> String {
-    if text.chars().count() <= letters {
+    let all = text.chars().count();
+    if all <= letters {
         return text.to_string();
     }
-    text.chars().take(letters.saturating_sub(1)).chain(['…']).collect()
+    let kept = letters.saturating_sub(1);
+    text.chars().take(kept.div_ceil(2)).chain(['…']).chain(text.chars().skip(all - kept / 2)).collect()
 }
 
 impl Figure {
@@ -205,7 +207,7 @@ fn marker(i: usize, (x, y): (i32, i32)) -> Polygon<(i32, i32)> {
 
 fn rows_of(root: &Area, axis: &Axis, rows: &[Row], bars: bool) -> Drawn {
     let longest = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
-    let letters = longest.min(30);
+    let letters = longest.min(34);
     let names = (LETTER * letters as f64) as i32 + 16;
     let end = WIDTH as i32 - 64;
     let all = rows
@@ -281,7 +283,12 @@ fn matrix(root: &Area, names: &[String], counts: &[Vec<usize>]) -> Drawn {
             let kind = if i == j { colour(0) } else { colour(5) };
             // What is wrong is rare: the square root lets it be seen.
             let fill = kind.mix(if count == 0 { 0.04 } else { 0.12 + 0.68 * share.sqrt() });
-            root.draw(&Rectangle::new([(x + 1, y + 1), (x + side - 1, y + side - 1)], fill.filled()))?;
+            // Small cells touch, and those of many classes are not drawn for nothing.
+            let gap = i32::from(side >= 8);
+            if gap == 1 || count > 0 {
+                let corners = [(x + gap, y + gap), (x + side - gap, y + side - gap)];
+                root.draw(&Rectangle::new(corners, fill.filled()))?;
+            }
             if side as u32 >= READABLE && count > 0 {
                 root.draw(&Text::new(
                     count.to_string(),
@@ -322,7 +329,9 @@ fn raster(root: &Area, steps: usize, layers: &[RasterLayer]) -> Drawn {
             let x = f64::from(left) + width * step as f64;
             let y = f64::from(top) + row * neuron as f64;
             let corners = [(x + 0.2 * width, y), (x + 0.8 * width, y + row.max(1.0))];
-            let corners = corners.map(|(x, y)| (x.round() as i32, y.round() as i32));
+            let [(left, top), (right, bottom)] = corners.map(|(x, y)| (x.round() as i32, y.round() as i32));
+            // However short a step is, its spikes are seen.
+            let corners = [(left, top), (right.max(left + 1), bottom.max(top + 1))];
             root.draw(&Rectangle::new(corners, colour(i).filled()))?;
         }
     }
@@ -413,6 +422,19 @@ mod tests {
         // As many marks as spikes, and the frame.
         let svg = figure(charts().swap_remove(10)).svg(Ground::Page);
         assert_eq!(svg.matches("<rect").count(), 4 + 1);
+    }
+
+    #[test]
+    fn names_that_are_cut_keep_their_ends() {
+        assert_eq!(cut("abcdefghij", 5), "ab…ij");
+        assert_eq!([cut("abc", 3), cut("abcd", 1), cut("ab", 0)], ["abc", "…", "…"]);
+    }
+
+    #[test]
+    fn every_spike_of_many_steps_is_seen() {
+        let layer = RasterLayer { name: "layer".into(), neurons: 1, fired: vec![true; 1000] };
+        let svg = figure(Chart::Raster { steps: 1000, layers: vec![layer] }).svg(Ground::Paper);
+        assert!(!svg.contains(r#"width="0""#) && svg.matches("<rect").count() >= 1000);
     }
 
     #[test]

@@ -65,7 +65,11 @@
     });
     part('input').src = scene.pictures[Math.min(now, scene.pictures.length - 1)];
     const output = scene.output[now], low = Math.min(0, ...output), high = Math.max(...output, low + 1e-9);
-    part('output').replaceChildren(...output.map((value, i) => {
+    // Of many classes those that got most, and the right one.
+    const order = output.map((_, i) => i).sort((a, b) => output[b] - output[a]);
+    const listed = output.length <= 12 ? output.map((_, i) => i) : [...new Set([...order.slice(0, 11), scene.label])];
+    part('output').replaceChildren(...listed.map(i => {
+      const value = output[i];
       const row = document.createElement('div'), name = document.createElement('span');
       const bar = document.createElement('span'), fill = document.createElement('i');
       name.textContent = classes[i] + (i === scene.label ? ' ✓' : '');

@@ -85,7 +85,7 @@ pub(crate) fn table(name: &str, head: &[String], rows: &[Vec<String>]) -> Markup
         std::iter::once(head).chain(rows.iter().map(Vec::as_slice)).map(|row| line(row) + "\n").collect();
     html! {
         @if !rows.is_empty() {
-            div.table id=(name) {
+            div.table {
                 div.scroll tabindex="0" role="region" aria-label=(name) {
                     table {
                         thead { tr { @for cell in head { th scope="col" { (cell) } } } }

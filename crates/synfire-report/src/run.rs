@@ -9,9 +9,12 @@ use maud::{Markup, html};
 use serde_json::json;
 use std::collections::BTreeMap;
 use synfire::anytime::Anytime;
-use synfire::energy::Operations;
+use synfire::energy::{FP32, Operations};
 use synfire::net::Plan;
 use synfire::train::{EpochRecord, Summary, TrainConfig};
+
+/// Classes that are listed at most.
+const LISTED: usize = 30;
 
 /// What is known of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,13 +93,16 @@ impl Run {
                 "not finished".into(),
             ));
         }
-        if let Some(samples) = &self.samples.as_ref().filter(|samples| !samples.operations.neurons.is_empty())
-        {
+        if let Some(samples) = self.samples.as_ref().filter(|samples| samples.operations.spikes()) {
             let operations = &samples.operations;
             let of = format!("of {} samples", operations.samples);
             tiles.push(("firing rate", percent(operations.rate()), of.clone()));
-            let ratio = format!("{:.2}×", operations.energies()[0].1.ratio());
-            tiles.push(("less energy", ratio, "than without time, fp32, arithmetic alone".into()));
+            let share = percent(1.0 / operations.energy(FP32).ratio());
+            tiles.push((
+                "energy",
+                share,
+                "of the same network's without time, fp32, arithmetic alone".into(),
+            ));
         }
         tiles.push(("parameters", thousands(self.plan.parameters()), self.config.net.clone()));
         page::tiles(&tiles)
@@ -193,7 +199,7 @@ impl Run {
                 format!("{:.2}", exit.mean_steps),
             ]
         };
-        page::table("early exits", &head, &anytime.exits.iter().map(row).collect::<Vec<_>>())
+        page::table("stopped early", &head, &anytime.exits.iter().map(row).collect::<Vec<_>>())
     }
 
     fn confusion(&self) -> Vec<Figure> {
@@ -209,6 +215,13 @@ impl Run {
             single: Vec::new(),
             kind: 0,
         };
+        let mut classes: Vec<Row> = counts.iter().enumerate().map(row).collect();
+        let all = classes.len();
+        if all > LISTED {
+            classes.sort_by(|a, b| a.value.total_cmp(&b.value));
+            classes.truncate(LISTED);
+        }
+        let only = if all > LISTED { format!(" The {LISTED} worst of {all}.") } else { String::new() };
         vec![
             Figure {
                 name: "confusion".into(),
@@ -222,12 +235,8 @@ impl Run {
             Figure {
                 name: "class-accuracy".into(),
                 title: "Right answers by class".into(),
-                caption: "Share of each class's test samples whose answer is right.".into(),
-                chart: Chart::Rows {
-                    axis: Axis::percent("accuracy, %"),
-                    rows: counts.iter().enumerate().map(row).collect(),
-                    bars: false,
-                },
+                caption: format!("Share of each class's test samples whose answer is right.{only}"),
+                chart: Chart::Rows { axis: Axis::percent("accuracy, %"), rows: classes, bars: false },
             },
         ]
     }
@@ -272,7 +281,7 @@ impl Run {
             figures.push(figure("gradient-norms", "Gradients", caption, Axis::log("gradient norm"), norms));
         }
         if !silent.points.is_empty() {
-            let caption = "Training samples of whose class no voting neuron fired: under bpsa and bpsta they teach the right class nothing.";
+            let caption = "Training samples of whose class no voting neuron fired: under bpsa and bpsta no error passes to such neurons.";
             figures.push(figure(
                 "silent-voters",
                 "Silent voters",
@@ -349,13 +358,13 @@ fn viewer(samples: &Samples, classes: &[String]) -> Markup {
         format!("sample {}: {}{right}{answer}", scene.index, classes[scene.label])
     };
     html! {
-        @if !samples.scenes.is_empty() {
+        @if samples.scenes.iter().any(|scene| !scene.layers.is_empty()) {
             div #viewer {
                 div.controls {
                     label { "Test " select #scene { @for (i, scene) in samples.scenes.iter().enumerate() { option value=(i) { (name(scene)) } } } }
                     button #play type="button" { "Play" }
                     input #step type="range" min="1" max="1" value="1" aria-label="time step";
-                    output #now for="step" {}
+                    span #now {}
                 }
                 div #stage {
                     div { img #input alt="What the network sees at this step"; div #output {} }
@@ -376,19 +385,17 @@ fn energy(operations: &Operations) -> Figure {
         single: Vec::new(),
         kind,
     };
-    let spiking = !operations.neurons.is_empty();
-    let of = operations.energies().into_iter().filter(|_| spiking).flat_map(|(by, energy)| {
+    let [whole, part] = match operations.spikes() {
+        true => ["without time", "spiking"],
+        false => ["all products", "without zeros"],
+    };
+    let of = operations.energies().into_iter().flat_map(|(by, energy)| {
         [
-            row(format!("without time, {by}"), energy.ann, 0),
-            row(format!("spiking, {by}"), energy.snn + energy.neurons, 1),
+            row(format!("{whole}, {by}"), energy.ann, 0),
+            row(format!("{part}, {by}"), energy.snn + energy.neurons, 1),
         ]
     });
-    let mut rows: Vec<Row> = of.collect();
-    if !spiking {
-        let [(by, energy), ..] = &operations.energies()[..] else { unreachable!("there are three") };
-        rows.push(row(format!("all products, {by}"), energy.ann, 0));
-        rows.push(row(format!("without zeros, {by}"), energy.snn, 1));
-    }
+    let rows: Vec<Row> = of.collect();
     Figure {
         name: "energy".into(),
         title: "Energy of a sample".into(),
@@ -426,8 +433,8 @@ fn energy_table(operations: &Operations) -> Markup {
     };
     let energy_head =
         ["counted with", "without time, nJ", "spiking, nJ", "neurons, nJ", "ratio"].map(str::to_string);
-    let spiking = !operations.neurons.is_empty();
-    let ratios: Vec<Vec<String>> = operations.energies().iter().filter(|_| spiking).map(ratio).collect();
+    let ratios: Vec<Vec<String>> =
+        operations.energies().iter().filter(|_| operations.spikes()).map(ratio).collect();
     html! {
         (page::table("energies", &energy_head, &ratios))
         (page::table("operations", &head, &layers))

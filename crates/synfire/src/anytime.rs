@@ -3,7 +3,7 @@
 //! After t steps the answer is the class with the largest mean of the readout over them. How certain it is depends on what the readout
 //! is ([`Certainty`]).
 
-use crate::net::{Net, Readout};
+use crate::net::{LayerSpec, Net, Readout};
 use serde::{Deserialize, Serialize};
 
 /// The certainties at which an early exit is told.
@@ -14,26 +14,31 @@ pub const CERTAINTIES: [f64; 7] = [0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999];
 pub enum Certainty {
     /// The class's softmax: of potentials, which are as large as training makes them.
     Softmax,
-    /// The class's share of all: of firing rates, which are from 0 to 1, so that a softmax of them never comes near 1. Where nothing
-    /// fired, all classes have the same.
-    Share,
+    /// The class's share of the votes that so many voters of each class gave up to then, with one more for every class: the few of the
+    /// first steps make no certainty (Laplace's rule of succession). A softmax of rates from 0 to 1 would never come near 1.
+    Votes(usize),
 }
 
 impl Certainty {
     /// That of `net`, which is run without neurons or with them.
     pub fn of(net: &Net, ann: bool) -> Self {
-        match net.plan().readout() {
-            Readout::Vote if !ann => Self::Share,
-            Readout::Vote | Readout::LeakyIntegrator => Self::Softmax,
+        match net.plan().spec.layers.last() {
+            Some(LayerSpec::Readout { kind: Readout::Vote, voters }) if !ann => Self::Votes(*voters),
+            _ => Self::Softmax,
         }
     }
 
-    /// Of the class `answer`, whose output is the largest.
-    fn in_answer(self, output: &[f32], answer: usize) -> f32 {
+    /// Of the class `answer`, whose sum of the readout over `steps` steps is the largest.
+    fn in_answer(self, sums: &[f32], steps: usize, answer: usize) -> f32 {
         match self {
-            Self::Softmax => 1.0 / output.iter().map(|mean| (mean - output[answer]).exp()).sum::<f32>(),
-            Self::Share if output[answer] > 0.0 => output[answer] / output.iter().sum::<f32>(),
-            Self::Share => 1.0 / output.len() as f32,
+            Self::Softmax => {
+                let exponential = |sum: &f32| ((sum - sums[answer]) / steps as f32).exp();
+                1.0 / sums.iter().map(exponential).sum::<f32>()
+            }
+            Self::Votes(voters) => {
+                let votes = |sum: f32| voters as f32 * sum + 1.0;
+                votes(sums[answer]) / sums.iter().map(|sum| votes(*sum)).sum::<f32>()
+            }
         }
     }
 }
@@ -64,7 +69,7 @@ impl Course {
             output.iter_mut().zip(&sum).for_each(|(mean, sum)| *mean = sum / (t + 1) as f32);
             let answer = first_largest(&sum);
             answers.push(answer);
-            certainties.push(certainty.in_answer(&output, answer));
+            certainties.push(certainty.in_answer(&sum, t + 1, answer));
         }
         Self { answers, certainties, output }
     }
@@ -174,10 +179,10 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_certain_by_their_share() {
-        // Nothing fires, then three of four spikes are of the first class.
-        let course = Course::of(&[0.0, 0.0, 0.75, 0.25], [1, 2], 0, Certainty::Share);
-        assert_eq!((course.certainties, course.answers), (vec![0.5, 0.75], vec![0, 0]));
+    fn votes_are_certain_once_they_are_many() {
+        // Four voters each: none, then three and one, then four and none.
+        let course = Course::of(&[0.0, 0.0, 0.75, 0.25, 1.0, 0.0], [1, 2], 0, Certainty::Votes(4));
+        assert_eq!((course.certainties, course.answers), (vec![0.5, 4.0 / 6.0, 0.8], vec![0, 0, 0]));
     }
 
     #[test]

@@ -95,7 +95,11 @@ impl Energy {
 impl Operations {
     /// Effective operations of layers whose inputs are spikes, or are not.
     fn effective(&self, binary: bool) -> f64 {
-        self.layers.iter().filter(|layer| layer.binary == binary).map(|layer| layer.effective).sum()
+        // From 0: the sum of no number is -0.
+        self.layers
+            .iter()
+            .filter(|layer| layer.binary == binary)
+            .fold(0.0, |sum, layer| sum + layer.effective)
     }
 
     /// Additions alone.
@@ -115,7 +119,7 @@ impl Operations {
 
     /// Mean spikes per neuron and step of all neurons.
     pub fn rate(&self) -> f64 {
-        let spikes: f64 = self.neurons.iter().map(|layer| layer.rate * layer.neurons as f64).sum();
+        let spikes = self.neurons.iter().fold(0.0, |sum, layer| sum + layer.rate * layer.neurons as f64);
         spikes / self.neurons().max(1) as f64
     }
 
@@ -152,13 +156,16 @@ impl Operations {
         }
     }
 
-    /// By whom a sample's energy is counted, and what it is.
-    pub fn energies(&self) -> [(&'static str, Energy); 3] {
-        [
-            (FP32.numbers, self.energy(FP32)),
-            (INT8.numbers, self.energy(INT8)),
-            ("the paper's formula", self.paper_energy()),
-        ]
+    /// There are neurons.
+    pub fn spikes(&self) -> bool {
+        !self.neurons.is_empty()
+    }
+
+    /// By whom a sample's energy is counted, and what it is. The paper's formula is of firing rates alone.
+    pub fn energies(&self) -> Vec<(&'static str, Energy)> {
+        let ours = [FP32, INT8].map(|costs| (costs.numbers, self.energy(costs)));
+        let by_paper = self.spikes().then(|| ("paper's formula", self.paper_energy()));
+        ours.into_iter().chain(by_paper).collect()
     }
 }
 

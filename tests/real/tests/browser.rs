@@ -3,13 +3,22 @@
 use burn::tensor::Device;
 use std::path::Path;
 use std::process::Command;
+use synfire::compare::{Axis, Comparison, Ended, Finding, RunResult, Watcher, run};
 use synfire::train::{Checkpoint, Observer, RunFolder, TrainConfig, Trainer};
 use synfire_data::{Locations, open};
+use synfire_report::chart::Chart;
 use synfire_report::samples::Samples;
-use synfire_report::{Report, Run};
+use synfire_report::{Compared, Report, Run};
 
 struct Quiet;
 impl Observer for Quiet {}
+impl Watcher for Quiet {
+    fn note(&self, _run: usize, _text: &str) {}
+    fn working(&self, _run: usize, _share: f64, _place: &str) -> bool {
+        true
+    }
+    fn ended(&self, _run: usize, _result: &RunResult, _before: bool) {}
+}
 
 /// The page of a short run, with mistakes in it.
 fn page(config: TrainConfig) -> Report {
@@ -65,6 +74,7 @@ const inked = canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width,
   await wait(300);
   found.copied = copy.textContent;
   found.csv = one('figure pre').textContent.split('\n').length;
+  if (!one('#viewer')) throw found;
   const slider = one('#step'), now = () => one('#now').textContent;
   found.last = now();
   slider.value = 1;
@@ -88,7 +98,11 @@ const inked = canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width,
   found.loaded = performance.getEntriesByType('resource').filter(entry => !entry.name.startsWith('data:')).length;
   found.problems = problems;
   document.body.textContent = 'found:' + JSON.stringify(found) + ':found';
-})().catch(error => { document.body.textContent = 'found:' + JSON.stringify(String(error)) + ':found'; });
+})().catch(error => {
+  // Without spikes to be played the page is used up.
+  const told = error instanceof Error ? String(error) : { ...error, problems };
+  document.body.textContent = 'found:' + JSON.stringify(told) + ':found';
+});
 </script></body>"#;
 
 /// What the browser finds on a screen of this width.
@@ -153,4 +167,58 @@ fn the_page_of_a_run_can_be_read_and_used() {
         assert!(text("copied") != "Copy as CSV" && found["csv"].as_u64().unwrap() >= 7, "{found}");
         assert!(found["mistakes"].as_u64().unwrap() > 0 && found["scenes"].as_u64().unwrap() >= 2, "{found}");
     }
+}
+
+#[test]
+#[cfg_attr(not(chromium), ignore = "needs a browser: chromium, chromium-browser or google-chrome")]
+fn the_page_of_a_comparison_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = "net = '4C3-AP2-LI1'\nepochs = 1\ntrain-samples = 200\nvalidation = 40";
+    let axis = |key: &str, values: [toml::Value; 2]| Axis { key: key.into(), values: values.into() };
+    let comparison = Comparison {
+        seeds: vec![0, 1],
+        inference_steps: vec![1, 2],
+        energy_samples: 10,
+        settings: settings.parse().unwrap(),
+        vary: vec![axis("method", ["stbp".into(), "ann".into()]), axis("time-steps", [2.into(), 4.into()])],
+    };
+    comparison.begin(folder.path()).unwrap();
+    let ended = run(&comparison, folder.path(), 2, &Device::flex(), None, &Quiet).unwrap();
+    assert_eq!(ended, Ended::Finished);
+    let results = comparison.results(folder.path()).unwrap();
+    let records = results.iter().filter_map(RunResult::finding).map(|finding| {
+        let run = RunFolder::new(Comparison::run_folder(folder.path(), &finding.name));
+        (finding.name.clone(), run.records().unwrap())
+    });
+    let (name, records) = ("a comparison".to_string(), records.collect());
+    let report = Compared { name, runs: results.len(), comparison, results, records, notes: vec![] }.report();
+
+    // A network is stopped after the mean of its seeds' mean steps.
+    let exits = report.figures.iter().find(|figure| figure.name == "exits").unwrap();
+    let Chart::Lines { series, .. } = &exits.chart else { panic!("{exits:?}") };
+    let findings: Vec<_> = report_findings(folder.path());
+    let mean = |of: fn(&synfire::anytime::Exit) -> f64| {
+        let runs = findings.iter().filter(|finding| finding.values == ["stbp", "4"]);
+        runs.map(|run| of(&run.summary.test_anytime.exits[0])).sum::<f64>() / 2.0
+    };
+    let point = series.iter().find(|series| series.name == "stbp 4").unwrap().points[0];
+    assert!((point.x - mean(|exit| exit.mean_steps)).abs() <= 1e-12);
+    assert!((point.y - mean(|exit| exit.accuracy)).abs() <= 1e-12);
+
+    for width in [1200, 390] {
+        let found = found(&report.html, width, folder.path());
+        let is = |key: &str, expected: serde_json::Value| {
+            assert_eq!(found[key], expected, "{key} at {width}: {found}")
+        };
+        is("problems", serde_json::json!([]));
+        is("figures", report.figures.len().into());
+        is("drawn", report.figures.len().into());
+        is("wide", false.into());
+        is("theme", true.into());
+    }
+}
+
+fn report_findings(folder: &Path) -> Vec<Finding> {
+    let results = Comparison::read(folder).unwrap().results(folder).unwrap();
+    results.iter().filter_map(RunResult::finding).cloned().collect()
 }

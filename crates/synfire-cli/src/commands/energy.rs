@@ -29,7 +29,7 @@ pub(crate) struct EnergyArguments {
     ann: Option<PathBuf>,
     /// Count the memory too, so many picojoules for each access: every product fetches its weight, every neuron reads and writes its
     /// potential. In 45 nm, 5 from a memory of 8 kB, 50 from 1 MB, 650 and more from DRAM.
-    #[arg(long, value_name = "PJ", value_parser = picojoules)]
+    #[arg(long, value_name = "PJ", allow_negative_numbers = true, value_parser = picojoules)]
     memory: Option<f64>,
     /// Count on so many samples of the test set, evenly spaced [default: all].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
@@ -43,13 +43,13 @@ pub(crate) struct EnergyArguments {
 
 impl EnergyArguments {
     pub(crate) fn run(self, console: &Console) -> Result<ExitCode, Error> {
-        let counted = self.count(&self.path, self.time_steps.map(usize::from), console)?;
+        let (counted, config) = self.count(&self.path, self.time_steps.map(usize::from), console)?;
         let with_memory =
             self.memory.map(|access| ("fp32 with memory", counted.energy_with_memory(FP32, access)));
         let energies: Vec<(&str, Energy)> = counted.energies().into_iter().chain(with_memory).collect();
         let ann = match &self.ann {
             None => None,
-            Some(path) => Some(self.count_ann(path, &counted, console)?),
+            Some(path) => Some(self.count_ann(path, &config, console)?),
         };
         say(&counted, &energies, console);
         if let Some(ann) = &ann {
@@ -74,7 +74,12 @@ impl EnergyArguments {
     }
 
     /// Counts the operations of the network at `path`.
-    fn count(&self, path: &Path, time_steps: Option<usize>, console: &Console) -> Result<Operations, Error> {
+    fn count(
+        &self,
+        path: &Path,
+        time_steps: Option<usize>,
+        console: &Console,
+    ) -> Result<(Operations, TrainConfig), Error> {
         let (path, checkpoint, mut net) = open_checkpoint(path, &self.device.open()?)?;
         let data = data_set(&checkpoint, &path, self.data_dir.clone())?;
         data.notes.iter().for_each(|note| console.note(note));
@@ -94,15 +99,17 @@ impl EnergyArguments {
         };
         let counted = count(&mut net, &loader, &config, &mut go_on)?.expect("nothing stops it");
         bar.finish_and_clear();
-        Ok(counted)
+        Ok((counted, config))
     }
 
     /// The same of a network without neurons that `spiking` is compared with.
-    fn count_ann(&self, path: &Path, spiking: &Operations, console: &Console) -> Result<Operations, Error> {
-        let ann = self.count(path, None, console)?;
+    fn count_ann(&self, path: &Path, spiking: &TrainConfig, console: &Console) -> Result<Operations, Error> {
+        let (ann, config) = self.count(path, None, console)?;
         let problem = match () {
-            () if !ann.neurons.is_empty() => "that network spikes; train one with --method ann",
-            () if ann.dense_step != spiking.dense_step => "that network is of another shape",
+            () if ann.spikes() => "that network spikes; train one with --method ann".to_string(),
+            () if (config.layers(), &config.dataset) != (spiking.layers(), &spiking.dataset) => {
+                format!("that is {} on {}, another network or data set", config.layers(), config.dataset)
+            }
             () => return Ok(ann),
         };
         Err(Error::usage(format!("--ann {}: {problem}", path.display())))
@@ -136,7 +143,7 @@ fn say(counted: &Operations, energies: &[(&str, Energy)], console: &Console) {
         let (name, rate) = (&layer.module, percent(layer.rate));
         console.say(format!("  {name:<22} {:>14} neurons fire with a rate of {rate}", layer.neurons));
     }
-    if neurons.is_empty() {
+    if !counted.spikes() {
         let energy = |costs: Costs| format!("{:.1} nJ in {}", counted.energy(costs).snn / 1e3, costs.numbers);
         console.say(format!(
             "energy of a sample, arithmetic alone, of what is not 0: {}, {}",
@@ -162,7 +169,7 @@ fn say(counted: &Operations, energies: &[(&str, Energy)], console: &Console) {
 fn say_against(counted: &Operations, ann: &Operations, console: &Console) {
     let share = ann.macs() / ann.dense();
     console.say(format!(
-        "against the network trained without neurons, {} of whose inputs count:",
+        "against the network trained without neurons, {} of whose products are of an input that is not 0:",
         percent(share)
     ));
     for costs in [FP32, INT8] {

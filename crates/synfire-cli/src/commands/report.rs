@@ -3,13 +3,14 @@
 use super::{DeviceArgument, Error, data_set, open_checkpoint};
 use crate::console::Console;
 use clap::{Args, value_parser};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use synfire::compare::{Comparison, RunResult};
 use synfire::file::{FileError, write_atomically};
 use synfire::train::{RunFolder, check_inference};
+use synfire_data::Locations;
 use synfire_report::samples::Samples;
 use synfire_report::{Compared, Ground, Painter, Report, Run};
 
@@ -29,7 +30,7 @@ pub(crate) struct ReportArguments {
     /// Write each figure into this folder too, as SVG and PNG.
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
-    /// Look at so many samples of the test set, evenly spaced, for energy, spikes and mistakes; 0 for none.
+    /// Look at so many samples of a run's test set, evenly spaced, for spikes and mistakes, and at 200 of them for energy; 0 for none.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = value_parser!(u32))]
     samples: u32,
     /// Folder of data sets [default: that of the run], searched before SYNFIRE_DATA and the user's cache folder.
@@ -41,6 +42,12 @@ pub(crate) struct ReportArguments {
 
 impl ReportArguments {
     pub(crate) fn run(self, console: &Console) -> Result<ExitCode, Error> {
+        if !self.folder.is_dir() {
+            return Err(Error::failed(format!(
+                "{}: expected the folder of a run or of a comparison",
+                self.folder.display()
+            )));
+        }
         let report = if Comparison::is_in(&self.folder) { self.compared()? } else { self.of_run(console)? };
         let out = self.out.clone().unwrap_or_else(|| self.folder.join("report.html"));
         write_atomically(&out, report.html.as_bytes())?;
@@ -75,6 +82,11 @@ impl ReportArguments {
             return Err(Error::failed(format!("{}: {problem}", self.folder.display())));
         };
         let path = if folder.best().exists() { folder.best() } else { folder.last() };
+        if !path.exists() {
+            let problem = "there is nothing to show yet: the first checkpoint is written when training is stopped, after some minutes, \
+                           or at the end of the first epoch";
+            return Err(Error::failed(format!("{}: {problem}", self.folder.display())));
+        }
         let (path, checkpoint, mut net) = open_checkpoint(&path, &self.device.open()?)?;
         let mut notes = Vec::new();
         let mut samples = None;
@@ -124,9 +136,18 @@ impl ReportArguments {
             let run = RunFolder::new(Comparison::run_folder(&self.folder, &finding.name));
             records.insert(finding.name.clone(), run.records()?);
         }
-        let runs = comparison.runs()?.len();
-        Ok(Compared { name: name(&self.folder), comparison, runs, results, records, notes: Vec::new() }
-            .report())
+        let runs = comparison.runs()?;
+        let sets: BTreeSet<_> = runs.iter().map(|run| (&run.config.dataset, &run.config.data_dir)).collect();
+        let mut notes = Vec::new();
+        for (set, folder) in sets {
+            let folder = self.data_dir.as_deref().or(folder.as_deref());
+            // What is missing is no reason to show no results.
+            if let Ok(data) = Locations::new(folder).and_then(|places| synfire_data::open(set, &places)) {
+                notes.extend(data.notes);
+            }
+        }
+        let (name, runs) = (name(&self.folder), runs.len());
+        Ok(Compared { name, comparison, runs, results, records, notes }.report())
     }
 }
 

@@ -64,8 +64,19 @@ impl RunResult {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             text => {
                 let text = text.map_err(FileError::io("read", &path))?;
-                serde_json::from_str(&text).map(Some).map_err(|e| FileError::content(&path, e.to_string()))
+                let advice = "without this file, --resume looks at the trained network again";
+                serde_json::from_str(&text)
+                    .map(Some)
+                    .map_err(|e| FileError::content(&path, format!("{e}; {advice}")))
             }
+        }
+    }
+
+    /// The values and the seed it is of.
+    pub(super) fn of(&self) -> (&[String], u64) {
+        match self {
+            Self::Finished(finding) => (&finding.values, finding.seed),
+            Self::Diverged { values, seed, .. } => (values, *seed),
         }
     }
 

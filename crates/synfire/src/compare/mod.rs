@@ -12,7 +12,7 @@ pub use run::{Ended, Watcher, check, run};
 pub use statistics::{Difference, Group, Spread, differences, groups};
 
 use crate::file::{FileError, write_atomically};
-use crate::train::{ConfigError, TrainConfig};
+use crate::train::{ConfigError, MOST_STEPS, RunFolder, TrainConfig, TrainError};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -55,19 +55,18 @@ pub struct PlannedRun {
 }
 
 impl Comparison {
-    /// The runs, seed by seed, so that a part of them is a comparison with fewer seeds. Without neurons there is one time step, so that
-    /// a network of the method `ann` is trained once, whatever time steps are compared.
+    /// The runs, seed by seed, so that a part of them is a comparison with fewer seeds. What means nothing to a run's method, such as time
+    /// steps without neurons, is not varied for it: its value is [`NOT_VARIED`], and it is trained once.
     ///
     /// # Errors
     /// If a setting is unknown or out of range.
     pub fn runs(&self) -> Result<Vec<PlannedRun>, ConfigError> {
+        self.check()?;
         let mut combinations = vec![Vec::new()];
         for axis in &self.vary {
             let with = |so_far: &Vec<toml::Value>| {
-                axis.values
-                    .iter()
-                    .map(|value| [&so_far[..], std::slice::from_ref(value)].concat())
-                    .collect::<Vec<_>>()
+                let longer = |value| [&so_far[..], std::slice::from_ref(value)].concat();
+                axis.values.iter().map(longer).collect::<Vec<_>>()
             };
             combinations = combinations.iter().flat_map(with).collect();
         }
@@ -75,31 +74,57 @@ impl Comparison {
         for &seed in &self.seeds {
             for values in &combinations {
                 let mut table = self.settings.clone();
-                table.insert("seed".into(), toml::Value::try_from(seed).unwrap_or((i64::MAX).into()));
+                table.insert("seed".into(), toml::Value::Integer(seed as i64));
                 table.extend(self.vary.iter().map(|axis| axis.key.clone()).zip(values.iter().cloned()));
-                let timeless = table.get("method").and_then(toml::Value::as_str) == Some("ann");
-                if timeless {
-                    table.remove("time-steps");
-                }
+                let method = table.get("method").map_or_else(|| "bpsta".to_string(), text);
+                let idle = |key: &str| means_nothing(key, &method);
+                table.retain(|key, _| !idle(key));
                 let config = TrainConfig::resolve(None, table)?;
                 config.validate()?;
                 if runs.iter().any(|run| run.config == config) {
                     continue;
                 }
-                let values = self.vary.iter().zip(values).map(|(axis, value)| match &*axis.key {
-                    "time-steps" if timeless => "1".to_string(),
-                    _ => text(value),
-                });
-                let values: Vec<String> = values.collect();
+                let value = |(axis, value): (&Axis, &toml::Value)| {
+                    if idle(&axis.key) { NOT_VARIED.to_string() } else { text(value) }
+                };
+                let values: Vec<String> = self.vary.iter().zip(values).map(value).collect();
                 runs.push(PlannedRun { name: name(runs.len(), &values, seed), values, config });
             }
         }
         Ok(runs)
     }
 
+    /// Checks what no run's settings tell.
+    fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |key, found: &dyn ToString, expected: &str| {
+            Err(ConfigError::Value { key, found: found.to_string(), expected: expected.into() })
+        };
+        let repeats = |i: usize| self.seeds[..i].contains(&self.seeds[i]);
+        if let Some(seed) = self.seeds.iter().find(|seed| **seed > i64::MAX as u64) {
+            return wrong("seeds", seed, "numbers of at most 2^63 - 1, what a TOML file can hold");
+        }
+        if self.seeds.is_empty() || (0..self.seeds.len()).any(repeats) {
+            return wrong("seeds", &format!("{:?}", self.seeds), "at least one, each once");
+        }
+        if let Some(steps) = self.inference_steps.iter().find(|steps| !(1..=MOST_STEPS).contains(*steps)) {
+            return wrong("inference-steps", steps, &format!("from 1 to {MOST_STEPS}"));
+        }
+        if self.energy_samples == 0 {
+            return wrong("energy-samples", &0, "at least 1");
+        }
+        match self
+            .vary
+            .iter()
+            .find(|axis| axis.values.is_empty() || ["seed", "data-dir"].contains(&&*axis.key))
+        {
+            Some(axis) => wrong("vary", &axis.key, "settings with values; seeds have a list of their own"),
+            None => Ok(()),
+        }
+    }
+
     /// Where run `name` of the comparison in `folder` lies.
     pub fn run_folder(folder: &Path, name: &str) -> PathBuf {
-        folder.join("runs").join(name)
+        folder.join(RUNS).join(name)
     }
 
     /// Whether `folder` holds a comparison.
@@ -120,9 +145,9 @@ impl Comparison {
     /// Begins a comparison in `folder`, which is made.
     ///
     /// # Errors
-    /// If it holds one already, or cannot be written to.
+    /// If it holds one already, or what is left of one, or cannot be written to.
     pub fn begin(&self, folder: &Path) -> Result<(), FileError> {
-        if Self::is_in(folder) {
+        if Self::is_in(folder) || folder.join(RUNS).exists() {
             let problem =
                 "this folder holds a comparison already; continue it with --resume, or choose another --out";
             return Err(FileError::content(folder, problem));
@@ -135,23 +160,52 @@ impl Comparison {
     /// What is known of the comparison in `folder` so far, in the order of its runs.
     ///
     /// # Errors
-    /// If a result cannot be read.
-    pub fn results(&self, folder: &Path) -> Result<Vec<RunResult>, CompareError> {
-        let read = |run: &PlannedRun| RunResult::read(&Self::run_folder(folder, &run.name));
-        Ok(self.runs()?.iter().map(read).filter_map(Result::transpose).collect::<Result<_, _>>()?)
+    /// If a result cannot be read, or is of other settings than the comparison's.
+    pub fn results(&self, folder: &Path) -> Result<Vec<RunResult>, TrainError> {
+        let read = |run: &PlannedRun| run.result(folder);
+        self.runs()?.iter().map(read).filter_map(Result::transpose).collect()
     }
 }
 
-/// Why a comparison could not be made or read.
-#[derive(Debug, thiserror::Error)]
-pub enum CompareError {
-    /// Its settings make no run.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// A file of it cannot be read or written.
-    #[error(transparent)]
-    File(#[from] FileError),
+impl PlannedRun {
+    /// Its result in the comparison in `folder`; none before it is finished.
+    ///
+    /// # Errors
+    /// If it cannot be read, or the run that lies there was trained with other settings: the comparison's file was changed since.
+    pub fn result(&self, folder: &Path) -> Result<Option<RunResult>, TrainError> {
+        let path = Comparison::run_folder(folder, &self.name);
+        let Some(config) = RunFolder::new(&path).config()? else { return Ok(None) };
+        if let Some(difference) = self.config.unlike(&config) {
+            let problem = format!(
+                "this run was begun with other settings than compare.toml says now, {difference} in the run: compare anew in \
+                 another folder, or change compare.toml back"
+            );
+            return Err(FileError::content(&path, problem).into());
+        }
+        let Some(result) = RunResult::read(&path)? else { return Ok(None) };
+        if result.of() != (&self.values[..], self.config.seed) {
+            let problem =
+                "result.json is that of another run; without it, --resume looks at the trained network again";
+            return Err(FileError::content(&path, problem).into());
+        }
+        Ok(Some(result))
+    }
 }
+
+/// What stands in place of a value that means nothing to a run's method.
+pub const NOT_VARIED: &str = "–";
+
+/// Whether setting `key` changes nothing for networks of `method`.
+fn means_nothing(key: &str, method: &str) -> bool {
+    match key {
+        "alpha" => method != "bpsta",
+        "time-steps" | "threshold" | "decay" | "voter-method" => method == "ann",
+        _ => false,
+    }
+}
+
+/// The folder of the runs.
+const RUNS: &str = "runs";
 
 fn file(folder: &Path) -> PathBuf {
     folder.join("compare.toml")
@@ -173,7 +227,7 @@ const LONGEST: usize = 80;
 /// The folder of a run: its number, and for people its values and seed.
 fn name(number: usize, values: &[String], seed: u64) -> String {
     let mut name = format!("{number:03}");
-    for value in values {
+    for value in values.iter().filter(|value| *value != NOT_VARIED) {
         let plain = |c: char| if c.is_ascii_alphanumeric() || "._+-".contains(c) { c } else { '_' };
         name.push('-');
         name.extend(value.chars().map(plain));
@@ -206,21 +260,25 @@ mod tests {
     #[test]
     fn every_combination_is_run_seed_by_seed() {
         let comparison =
-            comparison("epochs = 3", &[("method", "'stbp', 'bpsta'"), ("alpha", "0, 0.5")], &[7, 8]);
+            comparison("epochs = 3", &[("method", "'stbp', 'bpsta'"), ("lr", "0.25, 0.5")], &[7, 8]);
         let runs = comparison.runs().unwrap();
         let names: Vec<&str> = runs.iter().map(|run| &*run.name).collect();
-        assert_eq!(names[..3], ["000-stbp-0-seed7", "001-stbp-0.5-seed7", "002-bpsta-0-seed7"]);
-        assert_eq!((runs.len(), &names[4]), (8, &"004-stbp-0-seed8"));
+        assert_eq!(names[..3], ["000-stbp-0.25-seed7", "001-stbp-0.5-seed7", "002-bpsta-0.25-seed7"]);
+        assert_eq!((runs.len(), &names[4]), (8, &"004-stbp-0.25-seed8"));
         let last = &runs[7].config;
-        assert_eq!((last.alpha, last.seed, last.epochs, &*last.method.to_string()), (0.5, 8, 3, "bpsta"));
+        assert_eq!((last.lr, last.seed, last.epochs, &*last.method.to_string()), (0.5, 8, 3, "bpsta"));
     }
 
     #[test]
-    fn a_network_without_neurons_is_trained_once_for_all_time_steps() {
+    fn what_means_nothing_to_a_method_is_not_varied_for_it() {
         let axes = [("method", "'bpsta', 'ann'"), ("time-steps", "4, 8")];
         let runs = comparison("", &axes, &[0]).runs().unwrap();
         let values: Vec<String> = runs.iter().map(|run| run.values.join(" ")).collect();
-        assert_eq!(values, ["bpsta 4", "bpsta 8", "ann 1"]);
+        assert_eq!(values, ["bpsta 4", "bpsta 8", "ann –"]);
+        let axes = [("method", "'stbp', 'bpsta'"), ("alpha", "0, 0.5")];
+        let runs = comparison("time-steps = 3", &axes, &[0]).runs().unwrap();
+        let values: Vec<String> = runs.iter().map(|run| run.values.join(" ")).collect();
+        assert_eq!(values, ["stbp –", "bpsta 0", "bpsta 0.5"]);
     }
 
     #[test]
@@ -239,6 +297,47 @@ mod tests {
     fn what_makes_no_run_is_refused() {
         assert!(comparison("", &[("methods", "1")], &[0]).runs().is_err());
         assert!(comparison("", &[("lr", "-1")], &[0]).runs().is_err());
+        let wrong = |change: fn(&mut Comparison), told: &str| {
+            let mut comparison = comparison("", &[("alpha", "0")], &[0]);
+            change(&mut comparison);
+            let text = comparison.runs().unwrap_err().to_string();
+            assert!(text.contains(told), "{text}");
+        };
+        wrong(|c| c.seeds.clear(), "at least one");
+        wrong(|c| c.seeds = vec![1, 1], "each once");
+        wrong(|c| c.seeds = vec![u64::MAX], "2^63");
+        wrong(|c| c.inference_steps = vec![4, 0], "inference-steps = 0");
+        wrong(|c| c.inference_steps = vec![100_000], "from 1 to 4096");
+        wrong(|c| c.energy_samples = 0, "energy-samples = 0");
+        wrong(|c| c.vary[0].key = "seed".into(), "vary = seed");
+        wrong(|c| c.vary[0].values.clear(), "vary = alpha");
+    }
+
+    #[test]
+    fn runs_of_other_settings_are_no_results() {
+        let folder = tempfile::tempdir().unwrap();
+        let comparison = comparison("epochs = 3", &[("alpha", "0, 0.5")], &[0]);
+        comparison.begin(folder.path()).unwrap();
+        let run = &comparison.runs().unwrap()[0];
+        let path = Comparison::run_folder(folder.path(), &run.name);
+        std::fs::create_dir_all(&path).unwrap();
+        // As a run settles it when it begins.
+        let begun = TrainConfig { validation: 17, ..run.config.clone() };
+        std::fs::write(path.join("config.toml"), begun.to_toml()).unwrap();
+        assert_eq!(comparison.results(folder.path()).unwrap(), []);
+        let values = vec!["0".to_string()];
+        let result = RunResult::Diverged { values, seed: 0, error: "e".into() };
+        result.write(&path).unwrap();
+        assert_eq!(comparison.results(folder.path()).unwrap(), [result]);
+        RunResult::Diverged { values: vec![], seed: 0, error: "e".into() }.write(&path).unwrap();
+        assert!(comparison.results(folder.path()).unwrap_err().to_string().contains("another run"));
+        let mut changed = comparison.clone();
+        changed.settings.insert("epochs".into(), 4.into());
+        let text = changed.results(folder.path()).unwrap_err().to_string();
+        assert!(text.contains("epochs = 4 here, 3 there"), "{text}");
+        // What is left of a comparison is not taken for another's.
+        std::fs::remove_file(folder.path().join("compare.toml")).unwrap();
+        assert!(comparison.begin(folder.path()).is_err());
     }
 
     #[test]

@@ -4,8 +4,8 @@ use super::finding::{Finding, RunResult};
 use super::{Comparison, PlannedRun};
 use crate::net::NonFinite;
 use crate::train::{
-    BatchReport, ConfigError, Memory, Observer, Outcome, RunFolder, TrainError, Trainer, check_training,
-    training_of,
+    BatchReport, ConfigError, Memory, Observer, Outcome, RunFolder, TrainError, Trainer, check_inference,
+    check_training, inference_memory, training_of,
 };
 use burn::tensor::Device;
 use rayon::ThreadPoolBuilder;
@@ -34,11 +34,12 @@ pub enum Ended {
     Stopped,
 }
 
-/// Checks that each run can be trained on its data, and returns the memory that the largest one takes, in bytes.
+/// Checks that each of `runs`, all or some of `comparison`'s, can be trained and tested on its data, and returns the memory that the
+/// largest one takes, in bytes.
 ///
 /// # Errors
 /// If a setting does not fit the data, the data are missing, or a run does not fit into memory.
-pub fn check(runs: &[PlannedRun]) -> Result<u128, TrainError> {
+pub fn check(comparison: &Comparison, runs: &[PlannedRun]) -> Result<u128, TrainError> {
     let mut largest = 0;
     let mut opened: Option<(&PlannedRun, DataSet)> = None;
     for run in runs {
@@ -56,6 +57,11 @@ pub fn check(runs: &[PlannedRun]) -> Result<u128, TrainError> {
         let training = training_of(&run.config, &data);
         check_training(&plan, &training)?;
         largest = largest.max(Memory::of_training(&plan, &training).total());
+        for &steps in comparison.inference_steps.iter().filter(|_| !run.config.is_ann()) {
+            let batch = run.config.batch_size.min(data.test.len());
+            check_inference(&plan, batch, steps)?;
+            largest = largest.max(inference_memory(&plan, batch, steps));
+        }
         opened = Some((run, data));
     }
     Ok(largest)
@@ -146,7 +152,7 @@ impl Crew<'_> {
     /// Trains a run to its result; `false` if it was stopped.
     fn train(&self, number: usize, planned: &PlannedRun) -> Result<bool, TrainError> {
         let path = Comparison::run_folder(self.folder, &planned.name);
-        if let Some(result) = RunResult::read(&path)? {
+        if let Some(result) = planned.result(self.folder)? {
             self.watcher.ended(number, &result, true);
             return Ok(true);
         }
@@ -156,34 +162,28 @@ impl Crew<'_> {
             None => Trainer::start(planned.config.clone(), folder, self.device)?,
         };
         let mut trainer = trainer.with_cache(self.cache.cloned());
-        let mut follow = Follow { crew: self, number, epochs: trainer.config().epochs };
+        let epochs = trainer.config().epochs;
+        let share = trainer.position().epoch as f64 / epochs as f64;
+        let mut follow = Follow { crew: self, number, epochs, share };
         {
             let _alone = self.framing.lock().unwrap_or_else(PoisonError::into_inner);
             if !trainer.frame(&mut follow)? {
                 return Ok(false);
             }
         }
-        let result = match trainer.run(&mut follow) {
+        let finding = match trainer.run(&mut follow) {
             Ok(Outcome::Stopped { .. }) => return Ok(false),
             Ok(Outcome::Finished(_)) => {
                 let wanted = (&self.comparison.inference_steps[..], self.comparison.energy_samples);
-                let mut keep_going = || self.working(number, 1.0, "counting operations");
-                let finding = Finding::of(
-                    planned,
-                    trainer.folder(),
-                    trainer.data(),
-                    wanted,
-                    self.device,
-                    &mut keep_going,
-                )?;
-                let Some(finding) = finding else { return Ok(false) };
-                RunResult::Finished(Box::new(finding))
+                let mut keep_going = || self.working(number, 1.0, "testing");
+                Finding::of(planned, trainer.folder(), trainer.data(), wanted, self.device, &mut keep_going)
             }
-            Err(TrainError::NonFiniteAt { found: NonFinite::Input { sample }, epoch, batch, checkpoint }) => {
-                let found = NonFinite::Input { sample };
-                return Err(TrainError::NonFiniteAt { found, epoch, batch, checkpoint });
-            }
-            Err(error @ TrainError::NonFiniteAt { .. }) => {
+            Err(error) => Err(error),
+        };
+        let result = match finding {
+            Ok(Some(finding)) => RunResult::Finished(Box::new(finding)),
+            Ok(None) => return Ok(false),
+            Err(error) if diverged(&error) => {
                 let (values, seed) = (planned.values.clone(), planned.config.seed);
                 RunResult::Diverged { values, seed, error: error.to_string() }
             }
@@ -195,11 +195,23 @@ impl Crew<'_> {
     }
 }
 
+/// Whether training came to a value that is not finite, and would again; not so where a sample is such a value.
+fn diverged(error: &TrainError) -> bool {
+    match error {
+        TrainError::NonFiniteAt { found, .. } | TrainError::NonFinite(found) => {
+            !matches!(found, NonFinite::Input { .. })
+        }
+        _ => false,
+    }
+}
+
 /// Follows one run.
 struct Follow<'a> {
     crew: &'a Crew<'a>,
     number: usize,
     epochs: usize,
+    /// How much of the training is done.
+    share: f64,
 }
 
 impl Observer for Follow<'_> {
@@ -214,10 +226,11 @@ impl Observer for Follow<'_> {
     fn batch(&mut self, report: &BatchReport) -> bool {
         let epochs = report.epoch as f64 + report.batch as f64 / report.batches.max(1) as f64;
         let place = format!("epoch {}/{}", report.epoch + 1, self.epochs);
-        self.crew.working(self.number, epochs / self.epochs as f64, &place)
+        self.share = epochs / self.epochs as f64;
+        self.crew.working(self.number, self.share, &place)
     }
 
-    fn evaluated(&mut self, _samples: usize) -> bool {
-        !self.crew.stopped.load(Ordering::SeqCst)
+    fn evaluated(&mut self, samples: usize) -> bool {
+        self.crew.working(self.number, self.share, &format!("evaluating, {samples} samples"))
     }
 }

@@ -1,6 +1,6 @@
 //! Means over seeds, and differences between runs that share one.
 
-use super::{Axis, Finding, text};
+use super::{Axis, Finding, NOT_VARIED, text};
 use serde::Serialize;
 
 /// Mean and sample standard deviation of some numbers.
@@ -97,39 +97,47 @@ pub struct Difference {
     pub better: usize,
 }
 
-/// The differences of every axis's values from its first one.
+/// The differences of every axis's values from its first one. A run that knows nothing of another axis, as one without neurons of time
+/// steps, is paired with every value of it.
 pub fn differences(axes: &[Axis], findings: &[Finding]) -> Vec<Difference> {
     let mut found = Vec::new();
+    let groups = groups(findings);
     for (i, axis) in axes.iter().enumerate() {
         let Some((against, values)) = axis.values.split_first() else { continue };
         let against = text(against);
         for value in values.iter().map(text) {
-            for group in groups(findings).iter().filter(|group| group.values[i] == value) {
-                let mut partner = group.values.clone();
-                partner[i].clone_from(&against);
-                let pairs: Vec<f64> = group
-                    .runs
-                    .iter()
-                    .filter_map(|run| {
-                        let same = |other: &&Finding| other.values == partner && other.seed == run.seed;
-                        let other = findings.iter().find(same)?;
-                        Some(run.summary.test_accuracy - other.summary.test_accuracy)
-                    })
-                    .collect();
-                let Some(difference) = Spread::of(&pairs) else { continue };
-                let others = axes.iter().zip(&group.values).enumerate().filter(|(other, _)| *other != i);
-                found.push(Difference {
-                    key: axis.key.clone(),
-                    value: value.clone(),
-                    against: against.clone(),
-                    others: others.map(|(_, (axis, value))| (axis.key.clone(), value.clone())).collect(),
-                    difference,
-                    better: pairs.iter().filter(|&&pair| pair > 0.0).count(),
-                });
+            for group in groups.iter().filter(|group| group.values[i] == value) {
+                let partners = groups.iter().filter(|partner| partner.values[i] == against);
+                found.extend(partners.filter_map(|partner| of_pair(axes, i, group, partner)));
             }
         }
     }
     found
+}
+
+/// What parts `group` from `partner`, if it is axis `i` alone and there are runs with the same seeds.
+fn of_pair(axes: &[Axis], i: usize, group: &Group, partner: &Group) -> Option<Difference> {
+    let mut others = Vec::new();
+    for (j, (own, other)) in group.values.iter().zip(&partner.values).enumerate().filter(|(j, _)| *j != i) {
+        let known = if own == NOT_VARIED { other } else { own };
+        if own != other && own != NOT_VARIED && other != NOT_VARIED {
+            return None;
+        }
+        others.push((axes[j].key.clone(), known.clone()));
+    }
+    let pair = |run: &&Finding| {
+        let other = partner.runs.iter().find(|other| other.seed == run.seed)?;
+        Some(run.summary.test_accuracy - other.summary.test_accuracy)
+    };
+    let pairs: Vec<f64> = group.runs.iter().filter_map(pair).collect();
+    Some(Difference {
+        key: axes[i].key.clone(),
+        value: group.values[i].clone(),
+        against: partner.values[i].clone(),
+        others,
+        difference: Spread::of(&pairs)?,
+        better: pairs.iter().filter(|&&pair| pair > 0.0).count(),
+    })
 }
 
 #[cfg(test)]
@@ -204,5 +212,20 @@ mod tests {
         assert_eq!((&*method.value, &*method.against, &method.others[0].1[..]), ("bpsta", "stbp", "a"));
         assert_eq!((method.difference.n, method.difference.mean, method.better), (2, 0.125, 1));
         assert_eq!((&*found[1].value, found[1].difference.mean), ("b", 0.5));
+    }
+
+    #[test]
+    fn what_knows_nothing_of_an_axis_is_compared_with_all_of_it() {
+        let axis = |key: &str, values: &[&str]| Axis {
+            key: key.into(),
+            values: values.iter().map(|value| toml::Value::from(*value)).collect(),
+        };
+        let axes = [axis("method", &["stbp", "ann"]), axis("time-steps", &["2", "4"])];
+        let steps = |method, steps, accuracy| finding([method, steps], 0, accuracy);
+        let findings = [steps("stbp", "2", 0.5), steps("stbp", "4", 0.75), steps("ann", NOT_VARIED, 1.0)];
+        let found = differences(&axes, &findings);
+        let told: Vec<(&str, &str, f64)> =
+            found.iter().map(|d| (&*d.value, &*d.others[0].1, d.difference.mean)).collect();
+        assert_eq!(told, [("ann", "2", 0.5), ("ann", "4", 0.25), ("4", "stbp", 0.25)]);
     }
 }

@@ -6,7 +6,7 @@ use super::precision::PrecisionChoice;
 use super::recipes;
 use crate::encode::Encoding;
 use crate::loss::Loss;
-use crate::net::{Net, NetSpec, Norm, Plan, named};
+use crate::net::{LayerSpec, Net, NetSpec, Norm, Plan, Readout, named};
 use crate::ops::{Lif, Method};
 use crate::optim::{OptimizerKind, Schedule};
 use burn::tensor::Device;
@@ -160,9 +160,12 @@ impl TrainConfig {
         let recipe = recipes::recipe(&name("recipe", "default"), &name("dataset", "digits"))?;
         let mut table = toml::Table::try_from(&recipe).expect("a configuration is a table");
         settings.remove("dataset");
-        let without_steps = !settings.contains_key("time-steps");
-        table.extend(settings);
-        if without_steps && table.get("method").and_then(toml::Value::as_str) == Some("ann") {
+        table.extend(settings.clone());
+        // The steps of a file are those of the method there.
+        let steps = if given.contains_key("method") { &given } else { &settings };
+        if !steps.contains_key("time-steps")
+            && table.get("method").and_then(toml::Value::as_str) == Some("ann")
+        {
             table.insert("time-steps".into(), 1.into());
         }
         let config: Self = table.try_into().map_err(|e: toml::de::Error| ConfigError::File {
@@ -237,6 +240,19 @@ impl TrainConfig {
         let mut settings = own.iter().filter(|(key, _)| *key != "data-dir");
         let (key, value) = settings.find(|(key, value)| other.get(*key) != Some(*value))?;
         Some(format!("{key} = {value} here, {} there", other[key]))
+    }
+
+    /// The first setting that a run which was begun with these has otherwise, with both values. What a run settles when it begins may be
+    /// anything here.
+    pub(crate) fn unlike(&self, run: &Self) -> Option<String> {
+        let mut own = self.clone();
+        if own.validation == 0 {
+            own.validation = run.validation;
+        }
+        if own.precision == PrecisionChoice::Auto {
+            own.precision = run.precision;
+        }
+        own.difference(run)
     }
 
     /// The neuron.
@@ -323,6 +339,13 @@ impl TrainConfig {
         value(timeless, "time-steps", &self.time_steps, "1, as the method `ann` knows no time")?;
         let direct = !self.is_ann() || self.encoding == Encoding::Direct;
         value(direct, "encoding", &self.encoding, "direct, as the method `ann` knows no spikes")?;
+        let all_events = !(self.is_ann() && matches!(self.framing, Framing::Duration(_)));
+        value(
+            all_events,
+            "framing",
+            &self.framing,
+            "count or time, as the method `ann` sees all events in one frame",
+        )?;
         value(self.epochs >= 1, "epochs", &self.epochs, "at least 1")?;
         value(self.batch_size >= 1, "batch-size", &self.batch_size, "at least 1")?;
         value(
@@ -350,8 +373,10 @@ impl TrainConfig {
         value((0.0..=1.0).contains(&self.event_mix), "event-mix", &self.event_mix, "from 0 to 1")?;
         self.data_dir.as_deref().map(|folder| whole("data-dir", folder)).transpose()?;
         // What is left is the layer string.
-        self.layers().parse::<NetSpec>()?;
-        Ok(())
+        let spec = self.layers().parse::<NetSpec>()?;
+        let votes = matches!(spec.layers.last(), Some(LayerSpec::Readout { kind: Readout::Vote, .. }));
+        let learns = self.voter_method == Voters::Same || (votes && !self.is_ann());
+        value(learns, "voter-method", &self.voter_method, "same, as this network has no voting neurons")
     }
 
     /// Checks what depends on the data set.
@@ -440,8 +465,15 @@ mod tests {
         assert_eq!((config.time_steps, config.is_ann(), config.validate().is_ok()), (1, true, true));
         let steps = TrainConfig { time_steps: 2, ..config.clone() };
         assert!(steps.validate().unwrap_err().to_string().contains("knows no time"));
-        let rate = TrainConfig { encoding: Encoding::Rate, ..config };
+        let rate = TrainConfig { encoding: Encoding::Rate, ..config.clone() };
         assert!(rate.validate().unwrap_err().to_string().contains("knows no spikes"));
+        let first = TrainConfig { framing: "1ms".parse().unwrap(), ..config };
+        assert!(first.validate().unwrap_err().to_string().contains("all events"));
+        // The file of a spiking run becomes that of the network to compare it with.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, TrainConfig::default().to_toml()).unwrap();
+        assert!(TrainConfig::resolve(Some(&path), given("method = \"ann\"")).unwrap().validate().is_ok());
     }
 
     #[test]
@@ -511,6 +543,7 @@ mod tests {
         assert!(problem(|c| c.threshold = 0.0).contains("threshold"));
         assert!(problem(|c| c.ann_epochs = c.epochs).contains("ann-epochs"));
         assert!(problem(|c| c.net = "12Q3-LI1".into()).contains("12Q3"));
+        assert!(problem(|c| c.voter_method = Voters::By(Method::Stbp)).contains("no voting neurons"));
         assert!(
             TrainConfig::resolve(None, given("recipe = \"no\"")).unwrap_err().to_string().contains("paper")
         );

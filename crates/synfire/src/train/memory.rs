@@ -318,7 +318,7 @@ fn stages(plan: &Plan, training: &Training) -> Vec<Stage> {
 
 /// Bytes that inference needs at least: weights, and the output of the largest layer. Of a convolution that is bf16 before
 /// it is spikes; what the first layer gives may be one frame for all time steps, and bits behind its neurons.
-fn inference(plan: &Plan, batch: usize, steps: usize) -> Bytes {
+pub(crate) fn inference(plan: &Plan, batch: usize, steps: usize) -> Bytes {
     let frames = batch as Bytes * steps as Bytes;
     let output = |(i, layer): (usize, &PlannedLayer)| match layer.spec {
         LayerSpec::Conv { .. } | LayerSpec::Residual { .. } if i > 0 => {

@@ -283,12 +283,15 @@ impl RunFolder {
         Ok(())
     }
 
-    /// The epochs written down so far.
+    /// The epochs written down so far; none before the first has ended.
     ///
     /// # Errors
     /// If the file cannot be read or a line of it is damaged.
     pub fn records(&self) -> Result<Vec<EpochRecord>, FileError> {
         let path = self.metrics();
+        if !exists(&path)? {
+            return Ok(Vec::new());
+        }
         let text = fs::read_to_string(&path).map_err(FileError::io("read", &path))?;
         let parse = |(i, line): (usize, &str)| {
             serde_json::from_str(line).map_err(|e| FileError::content(&path, format!("line {}: {e}", i + 1)))
@@ -309,7 +312,17 @@ impl RunFolder {
     pub fn summary(&self) -> Result<Summary, FileError> {
         let path = self.summary_path();
         let text = fs::read_to_string(&path).map_err(FileError::io("read", &path))?;
-        serde_json::from_str(&text).map_err(|e| FileError::content(&path, e.to_string()))
+        let summary: Summary =
+            serde_json::from_str(&text).map_err(|e| FileError::content(&path, e.to_string()))?;
+        let classes = summary.test_confusion.len();
+        match summary.test_confusion.iter().find(|row| row.len() != classes) {
+            Some(row) => {
+                let problem =
+                    format!("test_confusion has {classes} rows, of which one has {} columns", row.len());
+                Err(FileError::content(&path, problem))
+            }
+            None => Ok(summary),
+        }
     }
 }
 

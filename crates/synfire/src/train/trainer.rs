@@ -42,6 +42,8 @@ pub struct Trainer {
     folder: RunFolder,
     device: Device,
     cache: Option<Cache>,
+    /// Frames were looked for in the cache.
+    framed: bool,
 }
 
 impl Trainer {
@@ -118,7 +120,18 @@ impl Trainer {
     ) -> Self {
         let optimizer = Optimizer::new(config.optimizer, config.weight_decay, config.momentum);
         let position = Position::default();
-        Self { config, data, split, net, optimizer, position, folder, device: device.clone(), cache: None }
+        Self {
+            config,
+            data,
+            split,
+            net,
+            optimizer,
+            position,
+            folder,
+            device: device.clone(),
+            cache: None,
+            framed: false,
+        }
     }
 
     /// The same run with the frames of its recordings in a cache. It makes a run faster and changes nothing else.
@@ -212,7 +225,8 @@ impl Trainer {
 
     /// Has the cache make the frames that it lacks; `false` if the observer stopped it.
     pub(crate) fn frame(&mut self, observer: &mut dyn Observer) -> Result<bool, TrainError> {
-        let Some(cache) = &self.cache else { return Ok(true) };
+        let Some(cache) = self.cache.as_ref().filter(|_| !self.framed) else { return Ok(true) };
+        self.framed = true;
         let frames = self.config.frames();
         let mut trained = [&self.split.train[..], &self.split.validation].concat();
         trained.sort_unstable();
@@ -223,7 +237,10 @@ impl Trainer {
             let mut progress = |done, of| observer.framed(&name, done, of);
             match cache.frames(part, &samples, &name, &frames, &mut progress) {
                 Ok(cached) => *part = cached,
-                Err(DataError::Stopped) => return Ok(false),
+                Err(DataError::Stopped) => {
+                    self.framed = false;
+                    return Ok(false);
+                }
                 // A run does not depend on it.
                 Err(error @ DataError::Write { .. }) => {
                     observer.warning(&format!("goes on without a cache of frames: {error}"));

@@ -10,9 +10,10 @@ use crate::console::Console;
 use crate::stop::Stop;
 use clap::{Args, value_parser};
 use follow::Follow;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use synfire::compare::{Axis, CompareError, Comparison, Ended, PlannedRun, RunResult, check, run, text};
+use synfire::compare::{Axis, Comparison, Ended, PlannedRun, RunResult, check, run, text};
 use synfire::train::{MOST_STEPS, TrainConfig, available_memory};
 use synfire_data::{Cache, is_path};
 
@@ -89,20 +90,13 @@ fn axis(argument: &str) -> Result<Axis, String> {
         Err(_) => text.into(),
     };
     let values: Vec<toml::Value> = values.split(',').map(str::trim).map(value).collect();
-    let repeated = |(i, value): (usize, &toml::Value)| values[..i].contains(value);
+    let number = |value: &toml::Value| value.as_float().or(value.as_integer().map(|whole| whole as f64));
+    let same = |a: &toml::Value, b: &toml::Value| a == b || (number(a).is_some() && number(a) == number(b));
+    let repeated = |(i, value): (usize, &toml::Value)| values[..i].iter().any(|other| same(other, value));
     match values.iter().enumerate().find(|&found| repeated(found)) {
         Some((_, value)) => Err(format!("{} is named twice", text(value))),
         None if values.iter().any(|value| text(value).is_empty()) => Err("a value is empty".into()),
         None => Ok(Axis { key, values }),
-    }
-}
-
-impl From<CompareError> for Error {
-    fn from(error: CompareError) -> Self {
-        match error {
-            CompareError::Config(error) => error.into(),
-            CompareError::File(error) => error.into(),
-        }
     }
 }
 
@@ -124,14 +118,19 @@ impl Compare {
             console.json(&serde_json::json!({ "runs": names }));
             return Ok(ExitCode::SUCCESS);
         }
-        let results = comparison.results(&folder)?;
-        if self.resume.is_none() || results.len() < runs.len() {
-            let largest = check(&runs)?;
-            let jobs = self.jobs(&runs, largest, console);
+        let mut left = Vec::new();
+        for run in &runs {
+            if self.resume.is_none() || run.result(&folder)?.is_none() {
+                left.push(run.clone());
+            }
+        }
+        if !left.is_empty() {
+            let largest = check(&comparison, &left)?;
+            let jobs = self.jobs(left.len(), largest, console);
             if self.resume.is_none() {
                 comparison.begin(&folder)?;
             }
-            console.note(format!("comparing {} runs, {jobs} at a time, in {}", runs.len(), folder.display()));
+            console.note(format!("comparing {} runs, {jobs} at a time, in {}", left.len(), folder.display()));
             let stopped = train(&comparison, &folder, jobs, &device, console)?;
             if let Some(code) = stopped {
                 return Ok(code);
@@ -151,14 +150,23 @@ impl Compare {
         };
         settings.extend(given);
         if let Some(folder) = &self.data_dir {
-            let whole = std::path::absolute(folder).ok().and_then(|path| path.to_str().map(str::to_string));
-            let whole = whole.ok_or_else(|| Error::usage("--data-dir: expected a path in UTF-8"))?;
-            settings.insert("data-dir".into(), whole.into());
+            settings.insert("data-dir".into(), folder.to_str().unwrap_or_default().into());
         }
-        let vary = match &self.vary[..] {
+        let mut vary = match &self.vary[..] {
             [] => vec![axis("method=stbp,bpsa,bpsta").expect("a sound axis")],
             given => given.to_vec(),
         };
+        // Folders are found again from any other one.
+        let given = settings.iter_mut().map(|(key, value)| (&**key, value));
+        let varied = vary.iter_mut().flat_map(|axis| axis.values.iter_mut().map(|value| (&*axis.key, value)));
+        for (key, value) in given.chain(varied) {
+            let path = value.as_str().filter(|text| key == "data-dir" || (key == "dataset" && is_path(text)));
+            if let Some(path) = path {
+                let whole = std::path::absolute(path).ok().and_then(|path| path.to_str().map(str::to_string));
+                let problem = || Error::usage(format!("--{key} {path}: expected a path in UTF-8"));
+                *value = whole.ok_or_else(problem)?.into();
+            }
+        }
         if let Some(axis) =
             vary.iter().enumerate().find(|(i, axis)| vary[..*i].iter().any(|a| a.key == axis.key))
         {
@@ -173,7 +181,10 @@ impl Compare {
         };
         let comparison = Comparison {
             seeds: (0..u64::from(self.seeds)).map(|i| first.saturating_add(i)).collect(),
-            inference_steps: self.inference_steps.iter().map(|&steps| steps.into()).collect(),
+            inference_steps: {
+                let steps: BTreeSet<usize> = self.inference_steps.iter().map(|&steps| steps.into()).collect();
+                steps.into_iter().collect()
+            },
             energy_samples: self.energy_samples as usize,
             settings,
             vary,
@@ -191,8 +202,8 @@ impl Compare {
     }
 
     /// How many runs are trained at once.
-    fn jobs(&self, runs: &[PlannedRun], largest: u128, console: &Console) -> usize {
-        let wanted = self.jobs.map_or(rayon::current_num_threads(), usize::from).min(runs.len()).max(1);
+    fn jobs(&self, runs: usize, largest: u128, console: &Console) -> usize {
+        let wanted = self.jobs.map_or(rayon::current_num_threads(), usize::from).min(runs).max(1);
         let fitting = available_memory().map_or(wanted, |bytes| (bytes / largest.max(1)) as usize).max(1);
         if fitting < wanted {
             console.note(format!("memory is enough for {fitting} of {wanted} runs at once"));
@@ -268,7 +279,7 @@ mod tests {
         let net = axis("net=8C3-AP2-LI2,nmnist").unwrap();
         assert_eq!(net.values, ["8C3-AP2-LI2".into(), toml::Value::from("nmnist")]);
         assert_eq!(axis("flip=true").unwrap().values, [true.into()]);
-        for wrong in ["alpha", "seed=1,2", "method=stbp,stbp", "method=stbp,"] {
+        for wrong in ["alpha", "seed=1,2", "method=stbp,stbp", "method=stbp,", "alpha=0,0.0"] {
             assert!(axis(wrong).is_err(), "{wrong}");
         }
     }

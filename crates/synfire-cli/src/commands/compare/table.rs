@@ -52,7 +52,7 @@ pub(super) fn write_csv(comparison: &Comparison, results: &[RunResult], folder: 
 
 /// The paper's ratio of energies; none without neurons.
 fn by_paper(operations: &Operations) -> Option<f64> {
-    (!operations.neurons.is_empty()).then(|| operations.paper_energy().ratio())
+    operations.spikes().then(|| operations.paper_energy().ratio())
 }
 
 pub(super) fn show(comparison: &Comparison, results: &[RunResult], folder: &Path, console: &Console) {
@@ -101,12 +101,9 @@ pub(super) fn show(comparison: &Comparison, results: &[RunResult], folder: &Path
         }
     }
     console.say(format!("{}", folder.join("results.csv").display()));
-    let energies = |finding: &Finding| {
-        finding.operations.energies().map(|(name, energy)| json!({ "by": name, "ratio": energy.ratio() }))
-    };
     console.json(&json!({
         "event": "finished", "folder": folder.display().to_string(), "axes": keys, "groups": groups, "differences": differences,
-        "energy": findings.iter().map(energies).collect::<Vec<_>>(), "results": results,
+        "results": results,
     }));
 }
 
@@ -121,9 +118,10 @@ fn spread(spread: &Spread) -> String {
 fn in_words(difference: &Difference) -> String {
     let Difference { key, value, against, others, difference: spread, better } = difference;
     let others: String = others.iter().map(|(key, value)| format!(", {key}={value}")).collect();
-    let (mean, deviation, n) = (100.0 * spread.mean, 100.0 * spread.deviation, spread.n);
+    let (mean, n) = (100.0 * spread.mean, spread.n);
+    let deviation = if n > 1 { format!(" ± {:.2}", 100.0 * spread.deviation) } else { String::new() };
     format!(
-        "{key}={value} against {against}{others}: {mean:+.2} ± {deviation:.2}, better with {better} of {n} seeds"
+        "{key}={value} against {against}{others}: {mean:+.2}{deviation}, better with {better} of {n} seeds"
     )
 }
 
