@@ -187,7 +187,7 @@ fn energy_counts_what_a_network_does() {
     sandbox.fails(&["energy", "run", "--memory", "-1"], 2, &["--memory"]);
     let text = sandbox.ok(&["energy", "run", "-T", "2", "--samples", "3"]);
     assert!(
-        text.contains("over 2 time steps, mean of 3 samples") && text.contains("the paper's formula"),
+        text.contains("over 2 time steps, mean of 3 samples") && text.contains("paper's formula"),
         "{text}"
     );
     sandbox.fails(&["energy", "nowhere"], 1, &["nowhere"]);
