@@ -62,6 +62,7 @@ enum Command {
     Data(commands::data::Data),
     Verify(commands::verify::Verify),
     Bench(commands::bench::Bench),
+    Devices(commands::devices::Devices),
 }
 
 fn main() -> ExitCode {
@@ -98,6 +99,7 @@ fn run(arguments: Arguments, console: &Console) -> Result<ExitCode, commands::Er
         Command::Data(data) => data.run(console),
         Command::Verify(verify) => verify.run(console),
         Command::Bench(bench) => bench.run(console),
+        Command::Devices(devices) => devices.run(console),
     }
 }
 

@@ -55,6 +55,19 @@ fn is_finite<const D: usize>(x: &Tensor<D>) -> bool {
     first_in(x).is_none()
 }
 
+/// The first of `tensors` that holds a value that is NaN or infinite. Their sums are fetched together: each fetch waits for
+/// the device.
+fn first_of(tensors: Vec<Tensor<1>>) -> Option<usize> {
+    if tensors.is_empty() {
+        return None;
+    }
+    let sums: Vec<Tensor<1>> = tensors.iter().map(|x| x.clone().inner().sum()).collect();
+    let sums = Tensor::cat(sums, 0).into_data();
+    // A sum may be infinite though no term is.
+    let suspects = sums.iter::<f32>().zip(&tensors).map(|(sum, x)| !sum.is_finite() && !is_finite(x));
+    suspects.into_iter().position(|found| found)
+}
+
 impl Input {
     /// Checks every value.
     ///
@@ -93,8 +106,9 @@ impl Net {
         let mut tensors: Vec<_> =
             self.parameters().into_iter().map(|p| (p.name.clone(), p.value())).collect();
         tensors.extend(self.buffers().into_iter().map(|b| (b.name.clone(), b.value.clone())));
-        match tensors.into_iter().find(|(_, value)| !is_finite(value)) {
-            Some((name, _)) => Err(NonFinite::Tensor(name)),
+        let (mut names, values): (Vec<_>, Vec<_>) = tensors.into_iter().unzip();
+        match first_of(values) {
+            Some(place) => Err(NonFinite::Tensor(names.swap_remove(place))),
             None => Ok(()),
         }
     }
@@ -106,14 +120,16 @@ impl Net {
     /// # Errors
     /// If a value was NaN or infinite: the first such layer.
     pub(crate) fn check_norms(&mut self) -> Result<(), NonFinite> {
+        let (mut modules, mut values) = (Vec::new(), Vec::new());
         for (layer, planned) in self.layers.iter_mut().zip(&self.plan.layers) {
             let Some(owner) = layer.owner() else { continue };
-            let statistics = owner.buffers().into_iter().all(|buffer| is_finite(&buffer.value));
-            let parameters = owner.parameters().into_iter().all(|parameter| is_finite(&parameter.value()));
-            if !(statistics && parameters) {
-                return Err(NonFinite::Layer(format!("layers.{}", planned.module)));
-            }
+            values.extend(owner.buffers().into_iter().map(|buffer| buffer.value.clone()));
+            values.extend(owner.parameters().into_iter().map(|parameter| parameter.value()));
+            modules.resize(values.len(), planned.module);
         }
-        Ok(())
+        match first_of(values) {
+            Some(place) => Err(NonFinite::Layer(format!("layers.{}", modules[place]))),
+            None => Ok(()),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The differentiable operations: forward and backward of [`SpikeKernels`] joined for Burn's autodiff.
 
 use super::{
-    BlockConfig, ConvConfig, LifShape, LinearShape, NormConfig, PoolShape, Pooling, SpikeKernels, SpikeOps,
+    AdamWStep, BlockConfig, ConvConfig, LifShape, LinearShape, NormConfig, PoolShape, Pooling, SpikeKernels, SpikeOps,
     Stats,
 };
 use burn::backend::AutodiffBackend;
@@ -215,6 +215,17 @@ impl<B: SpikeKernels, C: CheckpointStrategy> SpikeOps for Autodiff<B, C> {
             OpsKind::Tracked(prep) => prep.finish((membrane, shape), spikes),
             OpsKind::UnTracked(prep) => prep.finish(spikes),
         }
+    }
+
+    fn adamw_op(
+        value: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        moment_1: FloatTensor<Self>,
+        moment_2: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let tensors = [value, grad, moment_1, moment_2].map(|x| x.into_primitive());
+        B::adamw(step, tensors).map(Self::from_inner).into()
     }
 
     fn pool_op(x: FloatTensor<Self>, kind: Pooling, shape: PoolShape) -> FloatTensor<Self> {

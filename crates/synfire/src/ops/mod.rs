@@ -4,7 +4,7 @@
 //!
 //! 1. [`SpikeKernels`]: forward and backward as plain functions of a backend's tensors. Every method has a
 //!    default body in Burn tensor operations ([`portable`]), so a new backend works with an empty `impl`;
-//!    Burn's CPU backend Flex runs `synfire-kernels` instead (`flex.rs`).
+//!    Burn's CPU backend Flex runs `synfire-kernels` instead (`flex.rs`), its GPU backend kernels in CubeCL (`cube`).
 //! 2. [`SpikeOps`]: the differentiable operation, dispatched by Burn to the backend a tensor lives on
 //!    (`autodiff.rs` joins forward and backward).
 //! 3. The functions of this module: the same on [`Tensor`]s, for layers and for users.
@@ -15,7 +15,10 @@
 mod autodiff;
 pub mod block;
 pub mod clock;
+#[cfg(feature = "gpu")]
+mod cube;
 mod flex;
+mod plain;
 pub mod portable;
 
 pub use block::{BlockConfig, BlockShape, Pool, block_inference};
@@ -112,6 +115,21 @@ pub struct Stats<T> {
     pub mean: T,
     /// Mean square distance from the mean.
     pub variance: T,
+}
+
+/// What a step of AdamW needs beside its tensors.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamWStep {
+    /// The learning rate.
+    pub rate: f32,
+    /// What is left of a weight: one less the learning rate times the weight decay.
+    pub keep: f32,
+    /// How much of each moment is kept.
+    pub betas: [f32; 2],
+    /// Added to the root of the second moment.
+    pub eps: f32,
+    /// What each moment is divided by, since it began at zero: 1 - βᵗ.
+    pub corrections: [f32; 2],
 }
 
 /// Forward and backward of every operation on the tensors of one backend. The default bodies are built from
@@ -245,6 +263,11 @@ pub trait SpikeKernels: Backend {
         block::backward::<Self>(config, z, stats, gamma, beta, grad)
     }
 
+    /// A step of AdamW: a parameter, its gradient and its two moments, to the parameter and the moments after it.
+    fn adamw(step: AdamWStep, tensors: [FloatTensor<Self>; 4]) -> [FloatTensor<Self>; 3] {
+        portable::adamw::<Self>(step, tensors)
+    }
+
     /// Pooling: `[F, H, W, C]` to `[F, H', W', C]`.
     fn pool_forward(kind: Pooling, shape: PoolShape, x: FloatTensor<Self>) -> FloatTensor<Self> {
         portable::pool::<Self>(kind, shape, x)
@@ -262,7 +285,7 @@ pub trait SpikeKernels: Backend {
 }
 
 /// The differentiable operations. Call the functions of this module rather than the trait.
-#[backend_extension(Autodiff, Flex)]
+#[backend_extension(Autodiff, Flex, Cube: cfg(feature = "gpu"))]
 pub trait SpikeOps: Backend {
     /// See [`conv2d`].
     fn conv2d_op(
@@ -303,6 +326,14 @@ pub trait SpikeOps: Backend {
         beta: FloatTensor<Self>,
         config: BlockConfig,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
+    /// See [`adamw`].
+    fn adamw_op(
+        value: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        moment_1: FloatTensor<Self>,
+        moment_2: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
     /// See [`pool`].
     fn pool_op(x: FloatTensor<Self>, kind: Pooling, shape: PoolShape) -> FloatTensor<Self>;
 }
@@ -371,6 +402,14 @@ pub fn batch_norm(
 /// If the first dimension is not divisible by the number of steps.
 pub fn lif<const D: usize>(current: Tensor<D>, shape: LifShape) -> Tensor<D> {
     Tensor::from_dispatch(Dispatch::lif_op(current.into_dispatch(), shape))
+}
+
+/// A step of AdamW of one parameter: `[value, gradient, first moment, second moment]` to value and moments after it, as one
+/// operation. No gradient passes.
+pub fn adamw(step: AdamWStep, tensors: [Tensor<1>; 4]) -> [Tensor<1>; 3] {
+    let [value, grad, moment_1, moment_2] = tensors.map(Tensor::into_dispatch);
+    let (value, moment_1, moment_2) = Dispatch::adamw_op(value, grad, moment_1, moment_2, step);
+    [value, moment_1, moment_2].map(Tensor::from_dispatch)
 }
 
 /// Pooling of `[F, H, W, C]` with a square window, no padding, output sizes rounded down.

@@ -2,7 +2,7 @@
 //!
 //! Shapes and formulas are those of [`SpikeKernels`](super::SpikeKernels).
 
-use super::{ConvShape, LifShape, LinearShape, Method, NormConfig, NormShape, PoolShape, Pooling, Stats};
+use super::{AdamWStep, ConvShape, LifShape, LinearShape, Method, NormConfig, NormShape, PoolShape, Pooling, Stats};
 use burn::backend::ops::ConvOptions;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata, get_device_settings};
@@ -290,6 +290,22 @@ pub fn lif_backward<B: Backend>(
         return B::float_reshape(B::float_sum_dim(all, 0), out);
     }
     B::float_reshape(all, out)
+}
+
+/// A step of AdamW.
+pub fn adamw<B: Backend>(s: AdamWStep, tensors: [FloatTensor<B>; 4]) -> [FloatTensor<B>; 3] {
+    let [value, grad, moment_1, moment_2] = tensors;
+    let mixed = |moment, beta: f32, new| {
+        let new = B::float_mul_scalar(new, (1.0 - beta).into());
+        B::float_add(B::float_mul_scalar(moment, beta.into()), new)
+    };
+    let moment_1 = mixed(moment_1, s.betas[0], grad.clone());
+    let moment_2 = mixed(moment_2, s.betas[1], B::float_mul(grad.clone(), grad));
+    let size = B::float_sqrt(B::float_div_scalar(moment_2.clone(), s.corrections[1].into()));
+    let towards = B::float_div_scalar(moment_1.clone(), s.corrections[0].into());
+    let change = B::float_div(towards, B::float_add_scalar(size, s.eps.into()));
+    let kept = B::float_mul_scalar(value, s.keep.into());
+    [B::float_sub(kept, B::float_mul_scalar(change, s.rate.into())), moment_1, moment_2]
 }
 
 /// Height and width behind a pooling.
