@@ -28,7 +28,8 @@ fn every_way_is_listed() {
 fn unknown_devices_are_bad_usage() {
     let sandbox = Sandbox::new();
     for name in ["gpu", "CUDA", "cuda:", "cuda:x", "cuda:-1", "cpu:0", "webgpu:1:2", ""] {
-        let told = format!("--device {name}: unknown device `{name}`, expected cpu, cuda, vulkan, metal or webgpu");
+        let told =
+            format!("--device {name}: unknown device `{name}`, expected cpu, cuda, vulkan, metal or webgpu");
         sandbox.fails(&["verify", "--device", name], 2, &[&told]);
         sandbox.fails(&["bench", "--device", name, "--net", "4C3-AP2-LI1"], 2, &[&told]);
     }

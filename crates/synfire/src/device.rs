@@ -109,12 +109,12 @@ impl fmt::Display for Runtime {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
     /// No device has such a name.
-    #[error("unknown device `{0}`, expected cpu, cuda, vulkan, metal or webgpu, the latter with a number if wanted: cuda:1")]
+    #[error(
+        "unknown device `{0}`, expected cpu, cuda, vulkan, metal or webgpu, the latter with a number if wanted: cuda:1"
+    )]
     Unknown(String),
     /// This build does not know the way to it.
-    #[error(
-        "this build has no {name}; build it in with\n  cargo build --release --features {feature}"
-    )]
+    #[error("this build has no {name}; build it in with\n  cargo build --release --features {feature}")]
     NotBuiltIn {
         /// The way.
         name: &'static str,
@@ -211,8 +211,7 @@ impl DeviceName {
             return Err(DeviceError::Absent { name, searched: self.runtime.searched() });
         }
         let found = devices.len();
-        let device =
-            devices.into_iter().nth(index).ok_or(DeviceError::NoSuch { name, index, found })?;
+        let device = devices.into_iter().nth(index).ok_or(DeviceError::NoSuch { name, index, found })?;
         match trial(&device) {
             Ok(()) => Ok(device),
             Err(reason) => Err(DeviceError::Unusable { name, index, reason }),

@@ -4,8 +4,8 @@ use crate::device::is_cpu;
 use crate::net::Net;
 use crate::ops::{self, AdamWStep};
 use burn::optim::{
-    AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, RecordState, Sgd, SgdConfig, StateSink, StateSource, decay::WeightDecayConfig,
-    momentum::MomentumConfig,
+    AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, RecordState, Sgd, SgdConfig, StateSink,
+    StateSource, decay::WeightDecayConfig, momentum::MomentumConfig,
 };
 use burn::tensor::{Tensor, TensorData};
 use std::collections::BTreeMap;
@@ -231,13 +231,7 @@ const EPS: f32 = 1e-8;
 
 /// The same step as Burn's, as one operation for each parameter: on a GPU the launches of a dozen would take longer than the
 /// work.
-fn adamw_steps(
-    decay: f64,
-    states: &mut States<AdamW>,
-    net: &mut Net,
-    gradients: Vec<Tensor<1>>,
-    rate: f64,
-) {
+fn adamw_steps(decay: f64, states: &mut States<AdamW>, net: &mut Net, gradients: Vec<Tensor<1>>, rate: f64) {
     states.resize(gradients.len(), None);
     for ((parameter, gradient), state) in net.parameters().into_iter().zip(gradients).zip(states) {
         let (time, moments) = match state.take() {

@@ -14,8 +14,8 @@ use burn_cubecl::tensor::CubeTensor;
 use common::{largest, random, spikes, within};
 use synfire::device::{DeviceName, description, list};
 use synfire::ops::{
-    self, AdamWStep, BlockConfig, BlockShape, ConvShape, Lif, LifShape, LinearShape, Method, NormConfig, Pool, PoolShape,
-    Pooling, Precision, SpikeKernels, portable,
+    self, AdamWStep, BlockConfig, BlockShape, ConvShape, Lif, LifShape, LinearShape, Method, NormConfig,
+    Pool, PoolShape, Pooling, Precision, SpikeKernels, portable,
 };
 
 /// The device under test, or why there is none.
@@ -28,7 +28,9 @@ fn device() -> Result<Device, String> {
     let usable = listed.iter().find(|one| one.name != "cpu" && one.problem.is_none());
     match usable {
         Some(one) => one.name.parse::<DeviceName>().and_then(DeviceName::open).map_err(|e| e.to_string()),
-        None => Err(listed.iter().filter_map(|one| one.problem.as_ref()).map(|p| format!("\n  {p}")).collect()),
+        None => {
+            Err(listed.iter().filter_map(|one| one.problem.as_ref()).map(|p| format!("\n  {p}")).collect())
+        }
     }
 }
 
@@ -109,13 +111,8 @@ fn agree(what: &str, gpu: &CubeTensor, cpu: &FlexTensor, floor: f64) {
 }
 
 fn adamw(gpu: &Gpu) {
-    let rule = AdamWStep {
-        rate: 1e-2,
-        keep: 0.999,
-        betas: [0.9, 0.99],
-        eps: 1e-8,
-        corrections: [0.271, 0.0297],
-    };
+    let rule =
+        AdamWStep { rate: 1e-2, keep: 0.999, betas: [0.9, 0.99], eps: 1e-8, corrections: [0.271, 0.0297] };
     for n in [1, 300, 70_000] {
         let [value, grad, first] = [1, 2, 3].map(|seed| gpu.random(seed, &[n]));
         let second: Vec<f32> = random(4, n).iter().map(|x| x * x).collect();
@@ -144,16 +141,25 @@ fn neurons(gpu: &Gpu) {
             // From the same potentials: at the edges of the rules either side is right.
             let same = gpu.tensor(&host(&expected).1, &[steps, neurons]);
             let found = Cube::lif_backward(shape, same.gpu, grad.gpu);
-            agree(&format!("{what}: current"), &found, &portable::lif_backward::<Flex>(shape, expected, grad.cpu), 0.0);
+            agree(
+                &format!("{what}: current"),
+                &found,
+                &portable::lif_backward::<Flex>(shape, expected, grad.cpu),
+                0.0,
+            );
         }
     }
 }
 
 fn poolings(gpu: &Gpu) {
     for kind in [Pooling::Max, Pooling::Average] {
-        for (frames, height, width, channels, kernel, stride) in
-            [(1, 4, 4, 1, 2, 2), (3, 9, 7, 5, 2, 2), (2, 8, 11, 33, 3, 2), (2, 7, 7, 4, 2, 3), (1, 6, 6, 70, 4, 1)]
-        {
+        for (frames, height, width, channels, kernel, stride) in [
+            (1, 4, 4, 1, 2, 2),
+            (3, 9, 7, 5, 2, 2),
+            (2, 8, 11, 33, 3, 2),
+            (2, 7, 7, 4, 2, 3),
+            (1, 6, 6, 70, 4, 1),
+        ] {
             let shape = PoolShape { frames, height, width, channels, kernel, stride };
             // Spikes make ties in every window.
             for x in [spikes(5, shape.input_len(), 4), random(6, shape.input_len())] {
@@ -242,7 +248,12 @@ fn linear_layers(gpu: &Gpu) {
         let grad = gpu.random(15, &[rows, outputs]);
         let what = format!("{shape:?}");
         let found = Cube::linear_forward(shape, x.gpu.clone(), weight.gpu.clone(), bias.gpu);
-        agree(&what, &found, &portable::linear::<Flex>(shape, x.cpu.clone(), weight.cpu.clone(), bias.cpu), 0.0);
+        agree(
+            &what,
+            &found,
+            &portable::linear::<Flex>(shape, x.cpu.clone(), weight.cpu.clone(), bias.cpu),
+            0.0,
+        );
         let found = Cube::linear_input_grad(shape, grad.gpu.clone(), weight.gpu);
         agree(&what, &found, &portable::linear_input_grad::<Flex>(shape, grad.cpu.clone(), weight.cpu), 0.0);
         let found = Cube::linear_weight_grad(shape, x.gpu, grad.gpu);
@@ -262,10 +273,15 @@ fn blocks(gpu: &Gpu) {
         (35, 1, 5, 5, 3, Pool::Max(2), false, true),
     ];
     for method in Method::ALL {
-        for (i, (steps, batch, height, width, channels, pool, constant, joint)) in shapes.into_iter().enumerate() {
+        for (i, (steps, batch, height, width, channels, pool, constant, joint)) in
+            shapes.into_iter().enumerate()
+        {
             let shape = BlockShape { steps, batch, height, width, channels, constant, joint, pool };
             let relu = i % 3 != 2;
-            block(gpu, BlockConfig { shape, lif: Lif { method, ..Lif::default() }, eps: 1e-5, relu, bits: true });
+            block(
+                gpu,
+                BlockConfig { shape, lif: Lif { method, ..Lif::default() }, eps: 1e-5, relu, bits: true },
+            );
         }
     }
 }
@@ -284,8 +300,13 @@ fn block(gpu: &Gpu, config: BlockConfig) {
         let plain = NormConfig { relu: false, ..config.norm() };
         let before =
             portable::normalise::<Flex>(&plain, z.cpu.clone(), &stats, gamma.cpu.clone(), beta.cpu.clone());
-        let current =
-            portable::normalise::<Flex>(&config.norm(), z.cpu.clone(), &stats, gamma.cpu.clone(), beta.cpu.clone());
+        let current = portable::normalise::<Flex>(
+            &config.norm(),
+            z.cpu.clone(),
+            &stats,
+            gamma.cpu.clone(),
+            beta.cpu.clone(),
+        );
         let (_, membrane) = portable::lif::<Flex>(config.neurons(), current);
         let edge = |m: f32| [0.0, 0.5, 1.0].iter().any(|e| (m - e).abs() < 1e-5 && m != 0.0);
         if host(&before).1.iter().any(|y| y.abs() < 1e-5) || host(&membrane).1.into_iter().any(edge) {
@@ -295,7 +316,8 @@ fn block(gpu: &Gpu, config: BlockConfig) {
         agree(&format!("{what}: mean"), &found.mean, &stats.mean, 1.0);
         agree(&format!("{what}: variance"), &found.variance, &stats.variance, 0.1);
 
-        let (y, rate) = Cube::block_forward(config, z.gpu.clone(), &found, gamma.gpu.clone(), beta.gpu.clone());
+        let (y, rate) =
+            Cube::block_forward(config, z.gpu.clone(), &found, gamma.gpu.clone(), beta.gpu.clone());
         let (expected, expected_rate) =
             ops::block::forward::<Flex>(config, z.cpu.clone(), &stats, gamma.cpu.clone(), beta.cpu.clone());
         agree(&format!("{what}: forward"), &y, &expected, 0.0);

@@ -3,8 +3,11 @@
 use super::parameter::{Buffer, Parameter};
 use super::pass::{Flow, Norm, Pass};
 use super::spec::Readout;
-use crate::ops::{self, BlockConfig, BlockShape, ConvConfig, ConvShape, NormConfig, NormShape, Pool, Stats};
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use crate::ops::{
+    self, BlockConfig, BlockShape, ConvConfig, ConvShape, IntegratorShape, MeanShape, NormConfig, NormShape,
+    Pool, Stats,
+};
+use burn::tensor::{Device, Tensor, activation};
 use rand_chacha::ChaCha8Rng;
 
 /// Added to the variance by every batch norm (PyTorch's default).
@@ -294,35 +297,19 @@ impl ReadoutLayer {
             Readout::LeakyIntegrator => integrate(current, pass),
         };
         let batch = units.dims()[0] / pass.steps;
-        units.reshape([pass.steps, batch, self.classes, self.voters]).mean_dim(3).reshape([
-            pass.steps,
-            batch,
-            self.classes,
-        ])
+        let shape = MeanShape { outer: pass.steps * batch * self.classes, among: self.voters, inner: 1 };
+        ops::mean(units, shape).reshape([pass.steps, batch, self.classes])
     }
 }
 
-/// u\[t\] = λ·u\[t-1\] + I\[t\] for all t: a product with the triangle of powers of λ.
+/// Leaky integrators behind `current`.
 fn integrate(current: Flow<2>, pass: &Pass) -> Tensor<2> {
     let [rows, units] = current.values.dims();
-    let steps = pass.steps;
-    let decay = f64::from(pass.lif.decay);
-    let power = |t: usize, k: usize| if k <= t { decay.powi((t - k) as i32) } else { 0.0 };
-    let present = if current.constant { 1 } else { steps };
-    let triangle: Vec<f32> = (0..steps)
-        .flat_map(|t| {
-            (0..present).map(move |k| {
-                // A constant current enters at every step up to t.
-                let sum: f64 =
-                    if present == steps { power(t, k) } else { (0..=t).map(|k| power(t, k)).sum() };
-                sum as f32
-            })
-        })
-        .collect();
-    let triangle =
-        Tensor::<2>::from_data(TensorData::new(triangle, [steps, present]), &current.values.device().inner());
+    let shape = IntegratorShape { steps: pass.steps, constant: current.constant, decay: pass.lif.decay };
+    let present = current.steps_present(pass.steps);
     let batch = rows / present;
-    triangle.matmul(current.values.reshape([present, batch * units])).reshape([steps * batch, units])
+    ops::integrate(current.values.reshape([present, batch * units]), shape)
+        .reshape([pass.steps * batch, units])
 }
 
 /// Visits every parameter of a layer in the order of its state dict.

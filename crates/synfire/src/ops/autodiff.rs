@@ -1,15 +1,16 @@
 //! The differentiable operations: forward and backward of [`SpikeKernels`] joined for Burn's autodiff.
 
 use super::{
-    AdamWStep, BlockConfig, ConvConfig, LifShape, LinearShape, NormConfig, PoolShape, Pooling, SpikeKernels, SpikeOps,
-    Stats,
+    AdamWStep, BlockConfig, ConvConfig, IntegratorShape, LifShape, LinearShape, MeanShape, NormConfig,
+    PoolShape, Pooling, SpikeKernels, SpikeOps, Stats,
 };
-use burn::backend::AutodiffBackend;
 use burn::backend::autodiff::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
+use burn::backend::{AutodiffBackend, TensorMetadata};
+use burn::tensor::Shape;
 
 #[derive(Debug)]
 struct Conv2d;
@@ -108,6 +109,34 @@ impl<B: SpikeKernels> Backward<B, 1> for Neuron {
         let grad = grads.consume::<B>(&ops.node);
         if let [Some(node)] = ops.parents {
             grads.register::<B>(node.id, B::lif_backward(shape, membrane, grad));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Mean;
+impl<B: SpikeKernels> Backward<B, 1> for Mean {
+    /// With the shape of the values.
+    type State = (Shape, MeanShape);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let (values, shape) = ops.state;
+        let grad = grads.consume::<B>(&ops.node);
+        if let [Some(node)] = ops.parents {
+            grads.register::<B>(node.id, B::float_reshape(B::mean_backward(shape, grad), values));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Integrator;
+impl<B: SpikeKernels> Backward<B, 1> for Integrator {
+    type State = IntegratorShape;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        if let [Some(node)] = ops.parents {
+            grads.register::<B>(node.id, B::integrate_backward(ops.state, grad));
         }
     }
 }
@@ -214,6 +243,26 @@ impl<B: SpikeKernels, C: CheckpointStrategy> SpikeOps for Autodiff<B, C> {
         match prep {
             OpsKind::Tracked(prep) => prep.finish((membrane, shape), spikes),
             OpsKind::UnTracked(prep) => prep.finish(spikes),
+        }
+    }
+
+    fn mean_op(x: FloatTensor<Self>, shape: MeanShape) -> FloatTensor<Self> {
+        let prep = Mean.prepare::<C>([x.node()]).compute_bound().stateful();
+        let x = x.into_primitive();
+        let values = x.shape();
+        let y = B::mean_forward(shape, x);
+        match prep {
+            OpsKind::Tracked(prep) => prep.finish((values, shape), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn integrate_op(current: FloatTensor<Self>, shape: IntegratorShape) -> FloatTensor<Self> {
+        let prep = Integrator.prepare::<C>([current.node()]).compute_bound().stateful();
+        let y = B::integrate_forward(shape, current.into_primitive());
+        match prep {
+            OpsKind::Tracked(prep) => prep.finish(shape, y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
         }
     }
 

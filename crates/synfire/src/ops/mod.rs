@@ -117,6 +117,28 @@ pub struct Stats<T> {
     pub variance: T,
 }
 
+/// A mean over the middle axis of `[outer, among, inner]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MeanShape {
+    /// Groups of means.
+    pub outer: usize,
+    /// Values of a mean.
+    pub among: usize,
+    /// Means of a group.
+    pub inner: usize,
+}
+
+/// A leaky integrator over all T steps: u\[t\] = λ·u\[t-1\] + I\[t\], without threshold or reset.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct IntegratorShape {
+    /// Time steps T.
+    pub steps: usize,
+    /// The current is the same at every step and given once.
+    pub constant: bool,
+    /// λ.
+    pub decay: f32,
+}
+
 /// What a step of AdamW needs beside its tensors.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamWStep {
@@ -263,6 +285,26 @@ pub trait SpikeKernels: Backend {
         block::backward::<Self>(config, z, stats, gamma, beta, grad)
     }
 
+    /// Means over the middle axis: `[outer·among·inner]` values in any shape to `[outer·inner]`.
+    fn mean_forward(shape: MeanShape, x: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::mean::<Self>(shape, x)
+    }
+
+    /// Gradient of [`mean_forward`](Self::mean_forward), `[outer·among·inner]`.
+    fn mean_backward(shape: MeanShape, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::mean_backward::<Self>(shape, grad)
+    }
+
+    /// All T steps of leaky integrators: `[T, N]`, or `[1, N]` of a constant current, to potentials `[T, N]`.
+    fn integrate_forward(shape: IntegratorShape, current: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::integrate::<Self>(shape, current)
+    }
+
+    /// Gradient of [`integrate_forward`](Self::integrate_forward) for the current.
+    fn integrate_backward(shape: IntegratorShape, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::integrate_backward::<Self>(shape, grad)
+    }
+
     /// A step of AdamW: a parameter, its gradient and its two moments, to the parameter and the moments after it.
     fn adamw(step: AdamWStep, tensors: [FloatTensor<Self>; 4]) -> [FloatTensor<Self>; 3] {
         portable::adamw::<Self>(step, tensors)
@@ -326,6 +368,10 @@ pub trait SpikeOps: Backend {
         beta: FloatTensor<Self>,
         config: BlockConfig,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
+    /// See [`mean`].
+    fn mean_op(x: FloatTensor<Self>, shape: MeanShape) -> FloatTensor<Self>;
+    /// See [`integrate`].
+    fn integrate_op(current: FloatTensor<Self>, shape: IntegratorShape) -> FloatTensor<Self>;
     /// See [`adamw`].
     fn adamw_op(
         value: FloatTensor<Self>,
@@ -402,6 +448,22 @@ pub fn batch_norm(
 /// If the first dimension is not divisible by the number of steps.
 pub fn lif<const D: usize>(current: Tensor<D>, shape: LifShape) -> Tensor<D> {
     Tensor::from_dispatch(Dispatch::lif_op(current.into_dispatch(), shape))
+}
+
+/// The means over the axis in the middle of `shape`: values in any shape to `[outer·inner]`.
+///
+/// # Panics
+/// If their number is not that of the shape.
+pub fn mean<const D: usize>(x: Tensor<D>, shape: MeanShape) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::mean_op(x.into_dispatch(), shape))
+}
+
+/// Leaky integrators over all T steps: current `[T, N]`, or `[1, N]` where it is constant, to potentials `[T, N]`.
+///
+/// # Panics
+/// If the first dimension is another.
+pub fn integrate(current: Tensor<2>, shape: IntegratorShape) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::integrate_op(current.into_dispatch(), shape))
 }
 
 /// A step of AdamW of one parameter: `[value, gradient, first moment, second moment]` to value and moments after it, as one

@@ -59,6 +59,14 @@ macro_rules! plain {
                 Self::lif_forward(shape, current).0
             }
 
+            fn mean_op(x: FloatTensor<Self>, shape: MeanShape) -> FloatTensor<Self> {
+                Self::mean_forward(shape, x)
+            }
+
+            fn integrate_op(current: FloatTensor<Self>, shape: IntegratorShape) -> FloatTensor<Self> {
+                Self::integrate_forward(shape, current)
+            }
+
             fn adamw_op(
                 value: FloatTensor<Self>,
                 grad: FloatTensor<Self>,
@@ -77,8 +85,8 @@ macro_rules! plain {
 }
 
 use super::{
-    AdamWStep, BlockConfig, ConvConfig, LifShape, LinearShape, NormConfig, PoolShape, Pooling, SpikeKernels, SpikeOps,
-    Stats,
+    AdamWStep, BlockConfig, ConvConfig, IntegratorShape, LifShape, LinearShape, MeanShape, NormConfig,
+    PoolShape, Pooling, SpikeKernels, SpikeOps, Stats,
 };
 use burn::backend::tensor::FloatTensor;
 

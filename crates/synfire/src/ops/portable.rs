@@ -2,11 +2,14 @@
 //!
 //! Shapes and formulas are those of [`SpikeKernels`](super::SpikeKernels).
 
-use super::{AdamWStep, ConvShape, LifShape, LinearShape, Method, NormConfig, NormShape, PoolShape, Pooling, Stats};
+use super::{
+    AdamWStep, ConvShape, IntegratorShape, LifShape, LinearShape, MeanShape, Method, NormConfig, NormShape,
+    PoolShape, Pooling, Stats,
+};
 use burn::backend::ops::ConvOptions;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata, get_device_settings};
-use burn::tensor::{FloatDType, Shape, Slice};
+use burn::tensor::{FloatDType, Shape, Slice, TensorData};
 
 /// Frames `[F, H, W, C]` seen as `[F, C, H, W]`.
 fn channels_first<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
@@ -290,6 +293,49 @@ pub fn lif_backward<B: Backend>(
         return B::float_reshape(B::float_sum_dim(all, 0), out);
     }
     B::float_reshape(all, out)
+}
+
+/// Means over the middle axis.
+pub fn mean<B: Backend>(s: MeanShape, x: FloatTensor<B>) -> FloatTensor<B> {
+    let means = B::float_mean_dim(reshape::<B, 3>(x, [s.outer, s.among, s.inner]), 1);
+    reshape::<B, 1>(means, [s.outer * s.inner])
+}
+
+/// Gradient of [`mean`].
+pub fn mean_backward<B: Backend>(s: MeanShape, grad: FloatTensor<B>) -> FloatTensor<B> {
+    let share = B::float_mul_scalar(grad, (1.0 / s.among as f64).into());
+    let share = reshape::<B, 3>(share, [s.outer, 1, s.inner]);
+    let all = B::float_expand(share, Shape::from([s.outer, s.among, s.inner]));
+    reshape::<B, 1>(all, [s.outer * s.among * s.inner])
+}
+
+/// The weights of the currents of all steps in the potentials of all steps, `[T, T]`, or `[T, 1]` of a constant current: the
+/// triangle of powers of λ.
+fn triangle<B: Backend>(s: &IntegratorShape, device: &B::Device) -> FloatTensor<B> {
+    let decay = f64::from(s.decay);
+    let power = |t: usize, k: usize| if k <= t { decay.powi((t - k) as i32) } else { 0.0 };
+    let present = if s.constant { 1 } else { s.steps };
+    let weights: Vec<f32> = (0..s.steps)
+        .flat_map(|t| {
+            (0..present).map(move |k| {
+                // A constant current enters at every step up to t.
+                let sum: f64 =
+                    if present == s.steps { power(t, k) } else { (0..=t).map(|k| power(t, k)).sum() };
+                sum as f32
+            })
+        })
+        .collect();
+    B::float_from_data(TensorData::new(weights, [s.steps, present]), device)
+}
+
+/// Leaky integrators over all steps: a product with the triangle of powers of λ.
+pub fn integrate<B: Backend>(s: IntegratorShape, current: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_matmul(triangle::<B>(&s, &current.device()), current)
+}
+
+/// Gradient of [`integrate`].
+pub fn integrate_backward<B: Backend>(s: IntegratorShape, grad: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_matmul(B::float_permute(triangle::<B>(&s, &grad.device()), &[1, 0]), grad)
 }
 
 /// A step of AdamW.

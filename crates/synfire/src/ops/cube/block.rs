@@ -348,17 +348,50 @@ fn sums_kernel<F: Float, G: Float>(
             if comptime!(made.stbp && made.max) {
                 if at.whole {
                     fired_at::<F>(
-                        z, mean, variance, g, b, &at, &mut normals, &mut membranes, &mut any, &s, &lif, made,
+                        z,
+                        mean,
+                        variance,
+                        g,
+                        b,
+                        &at,
+                        &mut normals,
+                        &mut membranes,
+                        &mut any,
+                        &s,
+                        &lif,
+                        made,
                     );
                 }
             }
             for pixel in 0..comptime!(made.side * made.side) {
                 if at.top + pixel / side < s.height && at.left + pixel % side < s.width {
                     replay::<F>(
-                        z, mean, variance, g, b, &at, pixel, &mut normals, &mut membranes, &s, &lif, made,
+                        z,
+                        mean,
+                        variance,
+                        g,
+                        b,
+                        &at,
+                        pixel,
+                        &mut normals,
+                        &mut membranes,
+                        &s,
+                        &lif,
+                        made,
                     );
                     errors::<G>(
-                        grad, g, b, &at, pixel, &normals, &mut membranes, &mut taken, &any, &s, &lif, made,
+                        grad,
+                        g,
+                        b,
+                        &at,
+                        pixel,
+                        &normals,
+                        &mut membranes,
+                        &mut taken,
+                        &any,
+                        &s,
+                        &lif,
+                        made,
                     );
                     #[unroll(made.unrolled())]
                     for t in 0..present {
@@ -426,7 +459,18 @@ fn errors_kernel<F: Float, G: Float>(
         if comptime!(made.stbp && made.max) {
             if at.whole {
                 fired_at::<F>(
-                    z, mean, variance, g, b, &at, &mut normals, &mut membranes, &mut any, &s, &lif, made,
+                    z,
+                    mean,
+                    variance,
+                    g,
+                    b,
+                    &at,
+                    &mut normals,
+                    &mut membranes,
+                    &mut any,
+                    &s,
+                    &lif,
+                    made,
                 );
             }
         }
@@ -434,10 +478,32 @@ fn errors_kernel<F: Float, G: Float>(
             let (y, x) = (at.top + pixel / side, at.left + pixel % side);
             if y < s.height && x < s.width {
                 replay::<F>(
-                    z, mean, variance, g, b, &at, pixel, &mut normals, &mut membranes, &s, &lif, made,
+                    z,
+                    mean,
+                    variance,
+                    g,
+                    b,
+                    &at,
+                    pixel,
+                    &mut normals,
+                    &mut membranes,
+                    &s,
+                    &lif,
+                    made,
                 );
                 errors::<G>(
-                    grad, g, b, &at, pixel, &normals, &mut membranes, &mut taken, &any, &s, &lif, made,
+                    grad,
+                    g,
+                    b,
+                    &at,
+                    pixel,
+                    &normals,
+                    &mut membranes,
+                    &mut taken,
+                    &any,
+                    &s,
+                    &lif,
+                    made,
                 );
                 #[unroll(made.unrolled())]
                 for t in 0..present {
@@ -464,11 +530,7 @@ fn windows(config: &BlockConfig) -> usize {
 }
 
 /// What the batch norm needs, as kernels take it.
-fn parameters(
-    stats: &Stats<CubeTensor>,
-    gamma: CubeTensor,
-    beta: CubeTensor,
-) -> [CubeTensor; 4] {
+fn parameters(stats: &Stats<CubeTensor>, gamma: CubeTensor, beta: CubeTensor) -> [CubeTensor; 4] {
     [stats.mean.clone(), stats.variance.clone(), gamma, beta].map(contiguous)
 }
 

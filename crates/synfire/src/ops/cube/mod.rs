@@ -8,12 +8,13 @@ mod neuron;
 mod norm;
 mod pool;
 mod product;
+mod readout;
 mod tensor;
 mod tensors;
 
 use super::{
-    AdamWStep, BlockConfig, ConvConfig, ConvShape, LifShape, LinearShape, NormShape, PoolShape, Pooling, SpikeKernels,
-    Stats,
+    AdamWStep, BlockConfig, ConvConfig, ConvShape, IntegratorShape, LifShape, LinearShape, MeanShape,
+    NormShape, PoolShape, Pooling, SpikeKernels, Stats,
 };
 use burn::backend::Cube;
 use burn_cubecl::tensor::CubeTensor;
@@ -34,6 +35,10 @@ impl SpikeKernels for Cube {
 
     fn conv2d_weight_grad(s: ConvShape, x: CubeTensor, grad: CubeTensor) -> CubeTensor {
         conv::weight_grad(s, x, grad)
+    }
+
+    fn bias_grad(channels: usize, grad: CubeTensor) -> CubeTensor {
+        norm::column_sums(channels, grad)
     }
 
     fn linear_forward(s: LinearShape, x: CubeTensor, weight: CubeTensor, bias: CubeTensor) -> CubeTensor {
@@ -79,6 +84,22 @@ impl SpikeKernels for Cube {
 
     fn lif_backward(shape: LifShape, membrane: CubeTensor, grad: CubeTensor) -> CubeTensor {
         neuron::backward(shape, membrane, grad)
+    }
+
+    fn mean_forward(shape: MeanShape, x: CubeTensor) -> CubeTensor {
+        readout::mean(shape, x)
+    }
+
+    fn mean_backward(shape: MeanShape, grad: CubeTensor) -> CubeTensor {
+        readout::mean_backward(shape, grad)
+    }
+
+    fn integrate_forward(shape: IntegratorShape, current: CubeTensor) -> CubeTensor {
+        readout::integrate(shape, current)
+    }
+
+    fn integrate_backward(shape: IntegratorShape, grad: CubeTensor) -> CubeTensor {
+        readout::integrate_backward(shape, grad)
     }
 
     fn adamw(step: AdamWStep, tensors: [CubeTensor; 4]) -> [CubeTensor; 3] {

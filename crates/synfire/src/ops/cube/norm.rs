@@ -4,7 +4,7 @@
 //! units and cubes found is joined by the formula for the variance of two sets together. Squares are summed of distances
 //! from the unit's own first value: sums of plain squares would lose the variance of values that lie far from zero.
 
-use super::tensors::{contiguous, element, empty};
+use super::tensors::{contiguous, converted, element, empty, len};
 use crate::ops::{NormShape, Stats};
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
@@ -153,8 +153,7 @@ pub(super) fn statistics(s: NormShape, x: CubeTensor) -> Stats<CubeTensor> {
     let x = contiguous(x);
     let groups = s.channels.div_ceil(LANES);
     let pieces = pieces(s.rows, groups * s.steps);
-    let [counts, means, squares] =
-        [(); 3].map(|()| empty(&x, [s.steps * pieces * s.channels], DType::F32));
+    let [counts, means, squares] = [(); 3].map(|()| empty(&x, [s.steps * pieces * s.channels], DType::F32));
     let [mean, variance] = [(); 2].map(|()| empty(&x, [s.steps * s.channels], DType::F32));
     let (client, of) = (x.client.clone(), element(&x));
     let dim = CubeDim::new_2d(LANES as u32, ROWS as u32);
@@ -223,4 +222,11 @@ pub(super) fn add_pieces(parts: CubeTensor, [steps, pieces, channels]: [usize; 3
         channels,
     );
     out
+}
+
+/// Sums of the columns of `[…, channels]`.
+pub(super) fn column_sums(channels: usize, x: CubeTensor) -> CubeTensor {
+    let x = contiguous(converted(x, DType::F32));
+    let rows = len(&x) / channels;
+    add_pieces(x, [1, rows, channels])
 }

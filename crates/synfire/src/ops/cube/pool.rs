@@ -165,8 +165,8 @@ pub(super) fn forward(kind: Pooling, s: PoolShape, x: CubeTensor) -> CubeTensor 
 
 /// [`SpikeKernels::pool_backward`](crate::ops::SpikeKernels::pool_backward).
 pub(super) fn backward(kind: Pooling, s: PoolShape, x: CubeTensor, grad: CubeTensor) -> CubeTensor {
-    let (x, grad) = (contiguous(x), contiguous(grad));
-    let grad = super::tensors::converted(grad, x.dtype);
+    let grad = contiguous(super::tensors::converted(grad, x.dtype));
+    let x = contiguous(x);
     let out = empty(&x, [s.frames, s.height, s.width, s.channels], x.dtype);
     let (frames, window) = sizes(kind, &s);
     let (count, dim) = cubes(&out, len(&out));

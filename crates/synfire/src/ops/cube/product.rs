@@ -87,9 +87,8 @@ fn under_window<F: Float>(
     let mut value = 0.0f32;
     if y >= top && y < s.height + top && x >= left && x < s.width + left {
         let frame = rest / s.out_height;
-        value = f32::cast_from(
-            frames[((frame * s.height + y - top) * s.width + x - left) * s.inputs + channel],
-        );
+        value =
+            f32::cast_from(frames[((frame * s.height + y - top) * s.width + x - left) * s.inputs + channel]);
     }
     value
 }
@@ -139,9 +138,7 @@ fn right<F: Float>(b: &[F], k: usize, column: usize, s: &Sizes, #[comptime] made
     let taps = comptime!(made.kernel[0] * made.kernel[1]);
     match comptime!(made.pass) {
         Pass::Forward => f32::cast_from(b[column * taps * s.inputs + k]),
-        Pass::InputGrad => {
-            f32::cast_from(b[(k % s.outputs * taps + k / s.outputs) * s.inputs + column])
-        }
+        Pass::InputGrad => f32::cast_from(b[(k % s.outputs * taps + k / s.outputs) * s.inputs + column]),
         Pass::WeightGrad => under_window::<F>(b, k, column / s.inputs, column % s.inputs, s, made),
     }
 }
@@ -183,8 +180,10 @@ fn product_kernel<A: Float, B: Float, C: Float>(
                 value = left::<A>(a, first_row + r, depth + k, &s, made);
             }
             lefts[k * comptime!(PITCH) + r] = value;
-            let k = if comptime!(right_along_depth) { entry % comptime!(DEPTH) } else { entry / comptime!(TILE) };
-            let c = if comptime!(right_along_depth) { entry / comptime!(DEPTH) } else { entry % comptime!(TILE) };
+            let k =
+                if comptime!(right_along_depth) { entry % comptime!(DEPTH) } else { entry / comptime!(TILE) };
+            let c =
+                if comptime!(right_along_depth) { entry / comptime!(DEPTH) } else { entry % comptime!(TILE) };
             let mut value = 0.0f32;
             if depth + k < end && first_column + c < extent.columns {
                 value = right::<B>(b, depth + k, first_column + c, &s, made);
