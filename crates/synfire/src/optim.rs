@@ -281,9 +281,8 @@ fn unflatten<O: burn::optim::Optimizer>(net: &mut Net, state: OptimizerState) ->
 /// The Euclidean norm of each gradient: on the CPU summed in `f64`, on other devices where the gradients are, in `f32`.
 pub fn norms(gradients: &[Tensor<1>]) -> Vec<f64> {
     if gradients.first().is_some_and(|gradient| !is_cpu(&gradient.device())) {
-        let squares = gradients.iter().map(|gradient| (gradient.clone() * gradient.clone()).sum()).collect();
-        let squares = Tensor::cat(squares, 0).into_data();
-        return squares.iter::<f32>().map(|square| f64::from(square).sqrt()).collect();
+        let squares = ops::totals(true, gradients.iter().cloned());
+        return squares.into_iter().map(|square| f64::from(square).sqrt()).collect();
     }
     let norm = |gradient: &Tensor<1>| {
         let data = gradient.to_data();

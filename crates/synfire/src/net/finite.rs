@@ -5,6 +5,7 @@
 //! the batch norms, which every value of a convolution enters, and in what linear layers compute.
 
 use super::{Input, Net, Pass};
+use crate::ops;
 use burn::tensor::Tensor;
 
 /// The first place where a value is NaN or infinite.
@@ -58,14 +59,9 @@ fn is_finite<const D: usize>(x: &Tensor<D>) -> bool {
 /// The first of `tensors` that holds a value that is NaN or infinite. Their sums are fetched together: each fetch waits for
 /// the device.
 fn first_of(tensors: Vec<Tensor<1>>) -> Option<usize> {
-    if tensors.is_empty() {
-        return None;
-    }
-    let sums: Vec<Tensor<1>> = tensors.iter().map(|x| x.clone().inner().sum()).collect();
-    let sums = Tensor::cat(sums, 0).into_data();
+    let sums = ops::totals(false, tensors.iter().cloned());
     // A sum may be infinite though no term is.
-    let suspects = sums.iter::<f32>().zip(&tensors).map(|(sum, x)| !sum.is_finite() && !is_finite(x));
-    suspects.into_iter().position(|found| found)
+    sums.iter().zip(&tensors).position(|(sum, x)| !sum.is_finite() && !is_finite(x))
 }
 
 impl Input {

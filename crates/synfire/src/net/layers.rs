@@ -5,7 +5,7 @@ use super::pass::{Flow, Norm, Pass};
 use super::spec::Readout;
 use crate::ops::{
     self, BlockConfig, BlockShape, ConvConfig, ConvShape, IntegratorShape, MeanShape, NormConfig, NormShape,
-    Pool, Stats,
+    Pool, RunningShape, Stats,
 };
 use burn::tensor::{Device, Tensor, activation};
 use rand_chacha::ChaCha8Rng;
@@ -171,18 +171,11 @@ impl ConvNorm {
     }
 }
 
-/// running ← (1-m)·running + m·new, once for each time step in order.
+/// Moves a running statistic on by those of a batch, each step's seen so often.
 fn update_running(running: &mut Buffer, new: Tensor<1>, norm: &NormShape, repeats: usize, factor: f64) {
-    let keep = 1.0 - MOMENTUM;
-    let n = norm.steps * repeats;
-    // The last step weighs m, the one before m·(1-m), …; a repeated step carries the weights of all its turns.
-    let weight_of_turn = |k: usize| MOMENTUM * keep.powi((n - 1 - k) as i32) * factor;
-    let weights: Vec<f32> = (0..norm.steps)
-        .map(|t| (t * repeats..(t + 1) * repeats).map(weight_of_turn).sum::<f64>() as f32)
-        .collect();
-    let weights = Tensor::<1>::from_floats(weights.as_slice(), &new.device()).reshape([norm.steps, 1]);
-    let seen = (new.reshape([norm.steps, norm.channels]) * weights).sum_dim(0).reshape([norm.channels]);
-    running.value = running.value.clone() * (keep.powi(n as i32) as f32) + seen;
+    let (steps, channels) = (norm.steps, norm.channels);
+    let shape = RunningShape { steps, repeats, channels, factor, momentum: MOMENTUM };
+    running.value = ops::running(running.value.clone(), new, shape);
 }
 
 /// A residual block: conv-norm-ReLU-neuron, conv-norm, plus the shortcut, ReLU, neuron.

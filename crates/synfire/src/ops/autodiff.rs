@@ -2,7 +2,7 @@
 
 use super::{
     AdamWStep, BlockConfig, ConvConfig, IntegratorShape, LifShape, LinearShape, MeanShape, NormConfig,
-    PoolShape, Pooling, SpikeKernels, SpikeOps, Stats,
+    PoolShape, Pooling, RunningShape, SpikeKernels, SpikeOps, Stats,
 };
 use burn::backend::autodiff::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -264,6 +264,18 @@ impl<B: SpikeKernels, C: CheckpointStrategy> SpikeOps for Autodiff<B, C> {
             OpsKind::Tracked(prep) => prep.finish(shape, y),
             OpsKind::UnTracked(prep) => prep.finish(y),
         }
+    }
+
+    fn running_op(
+        running: FloatTensor<Self>,
+        new: FloatTensor<Self>,
+        shape: RunningShape,
+    ) -> FloatTensor<Self> {
+        Self::from_inner(B::running(shape, running.into_primitive(), new.into_primitive()))
+    }
+
+    fn total_op(x: FloatTensor<Self>, squared: bool) -> FloatTensor<Self> {
+        Self::from_inner(B::total(squared, x.into_primitive()))
     }
 
     fn adamw_op(

@@ -24,7 +24,7 @@ pub mod portable;
 pub use block::{BlockConfig, BlockShape, Pool, block_inference};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Tensor, Transaction};
 pub use flex::{Implementation, implementation, set_implementation};
 pub use synfire_kernels::bf16::Precision;
 pub use synfire_kernels::conv::ConvShape;
@@ -137,6 +137,21 @@ pub struct IntegratorShape {
     pub constant: bool,
     /// λ.
     pub decay: f32,
+}
+
+/// How the running statistics of a batch norm move on by those of a batch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RunningShape {
+    /// Time steps that have statistics of their own, in order.
+    pub steps: usize,
+    /// How often each is seen in turn.
+    pub repeats: usize,
+    /// Channels.
+    pub channels: usize,
+    /// What new values are multiplied with first.
+    pub factor: f64,
+    /// The weight of new values.
+    pub momentum: f64,
 }
 
 /// What a step of AdamW needs beside its tensors.
@@ -305,6 +320,16 @@ pub trait SpikeKernels: Backend {
         portable::integrate_backward::<Self>(shape, grad)
     }
 
+    /// running ← (1-m)·running + m·factor·new, once for each time step in order: `[C]` and `[steps·C]` to `[C]`.
+    fn running(s: RunningShape, running: FloatTensor<Self>, new: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::running::<Self>(s, running, new)
+    }
+
+    /// The sum of all values or of their squares, `[1]`.
+    fn total(squared: bool, x: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::total::<Self>(squared, x)
+    }
+
     /// A step of AdamW: a parameter, its gradient and its two moments, to the parameter and the moments after it.
     fn adamw(step: AdamWStep, tensors: [FloatTensor<Self>; 4]) -> [FloatTensor<Self>; 3] {
         portable::adamw::<Self>(step, tensors)
@@ -372,6 +397,14 @@ pub trait SpikeOps: Backend {
     fn mean_op(x: FloatTensor<Self>, shape: MeanShape) -> FloatTensor<Self>;
     /// See [`integrate`].
     fn integrate_op(current: FloatTensor<Self>, shape: IntegratorShape) -> FloatTensor<Self>;
+    /// See [`running`].
+    fn running_op(
+        running: FloatTensor<Self>,
+        new: FloatTensor<Self>,
+        shape: RunningShape,
+    ) -> FloatTensor<Self>;
+    /// See [`totals`].
+    fn total_op(x: FloatTensor<Self>, squared: bool) -> FloatTensor<Self>;
     /// See [`adamw`].
     fn adamw_op(
         value: FloatTensor<Self>,
@@ -464,6 +497,19 @@ pub fn mean<const D: usize>(x: Tensor<D>, shape: MeanShape) -> Tensor<1> {
 /// If the first dimension is another.
 pub fn integrate(current: Tensor<2>, shape: IntegratorShape) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::integrate_op(current.into_dispatch(), shape))
+}
+
+/// Running statistics `[C]` moved on by those of a batch, `[steps·C]`. No gradient passes.
+pub fn running(running: Tensor<1>, new: Tensor<1>, shape: RunningShape) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::running_op(running.into_dispatch(), new.into_dispatch(), shape))
+}
+
+/// The sum of each tensor's values, or of their squares. They are fetched together, since each fetch waits for the device.
+pub fn totals(squared: bool, tensors: impl IntoIterator<Item = Tensor<1>>) -> Vec<f32> {
+    let total =
+        |x: Tensor<1>| Tensor::<1>::from_dispatch(Dispatch::total_op(x.inner().into_dispatch(), squared));
+    let all = tensors.into_iter().fold(Transaction::default(), |all, x| all.register(total(x)));
+    all.execute().into_iter().flat_map(|data| data.iter::<f32>().collect::<Vec<_>>()).collect()
 }
 
 /// A step of AdamW of one parameter: `[value, gradient, first moment, second moment]` to value and moments after it, as one

@@ -67,6 +67,18 @@ macro_rules! plain {
                 Self::integrate_forward(shape, current)
             }
 
+            fn running_op(
+                running: FloatTensor<Self>,
+                new: FloatTensor<Self>,
+                shape: RunningShape,
+            ) -> FloatTensor<Self> {
+                Self::running(shape, running, new)
+            }
+
+            fn total_op(x: FloatTensor<Self>, squared: bool) -> FloatTensor<Self> {
+                Self::total(squared, x)
+            }
+
             fn adamw_op(
                 value: FloatTensor<Self>,
                 grad: FloatTensor<Self>,
@@ -86,7 +98,7 @@ macro_rules! plain {
 
 use super::{
     AdamWStep, BlockConfig, ConvConfig, IntegratorShape, LifShape, LinearShape, MeanShape, NormConfig,
-    PoolShape, Pooling, SpikeKernels, SpikeOps, Stats,
+    PoolShape, Pooling, RunningShape, SpikeKernels, SpikeOps, Stats,
 };
 use burn::backend::tensor::FloatTensor;
 

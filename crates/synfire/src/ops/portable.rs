@@ -4,7 +4,7 @@
 
 use super::{
     AdamWStep, ConvShape, IntegratorShape, LifShape, LinearShape, MeanShape, Method, NormConfig, NormShape,
-    PoolShape, Pooling, Stats,
+    PoolShape, Pooling, RunningShape, Stats,
 };
 use burn::backend::ops::ConvOptions;
 use burn::backend::tensor::FloatTensor;
@@ -336,6 +336,26 @@ pub fn integrate<B: Backend>(s: IntegratorShape, current: FloatTensor<B>) -> Flo
 /// Gradient of [`integrate`].
 pub fn integrate_backward<B: Backend>(s: IntegratorShape, grad: FloatTensor<B>) -> FloatTensor<B> {
     B::float_matmul(B::float_permute(triangle::<B>(&s, &grad.device()), &[1, 0]), grad)
+}
+
+/// Running statistics moved on.
+pub fn running<B: Backend>(s: RunningShape, running: FloatTensor<B>, new: FloatTensor<B>) -> FloatTensor<B> {
+    let keep = 1.0 - s.momentum;
+    let n = s.steps * s.repeats;
+    // The last step weighs m, the one before m·(1-m), …; a repeated step carries the weights of all its turns.
+    let weight_of_turn = |k: usize| s.momentum * keep.powi((n - 1 - k) as i32) * s.factor;
+    let weights: Vec<f32> = (0..s.steps)
+        .map(|t| (t * s.repeats..(t + 1) * s.repeats).map(weight_of_turn).sum::<f64>() as f32)
+        .collect();
+    let weights = B::float_from_data(TensorData::new(weights, [s.steps, 1]), &new.device());
+    let seen = B::float_mul(reshape::<B, 2>(new, [s.steps, s.channels]), weights);
+    let seen = reshape::<B, 1>(B::float_sum_dim(seen, 0), [s.channels]);
+    B::float_add(B::float_mul_scalar(running, (keep.powi(n as i32) as f32).into()), seen)
+}
+
+/// The sum of all values or of their squares.
+pub fn total<B: Backend>(squared: bool, x: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_sum(if squared { B::float_mul(x.clone(), x) } else { x })
 }
 
 /// A step of AdamW.

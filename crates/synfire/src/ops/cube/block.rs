@@ -108,7 +108,7 @@ fn current(normal: f32, gamma: f32, beta: f32, #[comptime] relu: bool) -> f32 {
     if comptime!(relu) { select(y < 0.0f32, 0.0f32, y) } else { y }
 }
 
-#[cube(launch)]
+#[cube(launch_unchecked)]
 fn block_kernel<F: Float>(
     z: &[F],
     mean: &[f32],
@@ -133,6 +133,7 @@ fn block_kernel<F: Float>(
         let frame = s.height * s.width * s.channels;
         let out_frame = (s.height / side) * (s.width / side) * s.channels;
         let mut held = Array::<f32>::new(comptime!(made.side * made.side));
+        #[unroll(made.unrolled())]
         for t in 0..made.steps {
             let (m, r) = scale(mean, variance, t, at.channel, &s, made.joint);
             let step = if comptime!(made.constant) { 0usize.runtime() } else { t * s.batch };
@@ -311,7 +312,7 @@ fn fired_at<F: Float>(
     }
 }
 
-#[cube(launch)]
+#[cube(launch_unchecked)]
 fn sums_kernel<F: Float, G: Float>(
     z: &[F],
     mean: &[f32],
@@ -425,7 +426,7 @@ fn sums_kernel<F: Float, G: Float>(
     }
 }
 
-#[cube(launch)]
+#[cube(launch_unchecked)]
 fn errors_kernel<F: Float, G: Float>(
     z: &[F],
     mean: &[f32],
@@ -552,26 +553,33 @@ pub(super) fn forward(
     let CubeCount::Static(x, y, w) = count else { unreachable!("counts of values are known") };
     let fired = empty(&z, [x as usize * y as usize * w as usize], DType::F32);
     let (client, of) = (z.client.clone(), element(&z));
-    block_kernel::launch(
-        &client,
-        count,
-        dim,
-        z.into_buffer_arg(),
-        mean.into_buffer_arg(),
-        variance.into_buffer_arg(),
-        gamma.into_buffer_arg(),
-        beta.into_buffer_arg(),
-        out.clone().into_buffer_arg(),
-        fired.clone().into_buffer_arg(),
-        sizes(&config),
-        ConstantsLaunch::of(&config.lif),
-        Made::of(&config),
-        of,
-    );
-    let cubes = len(&fired);
+    // SAFETY: units beyond the last window do nothing, pixels beyond the frames are passed over, and only whole windows have an output;
+    // the tensors have the sizes of the shape.
+    unsafe {
+        block_kernel::launch_unchecked(
+            &client,
+            count,
+            dim,
+            z.into_buffer_arg(),
+            mean.into_buffer_arg(),
+            variance.into_buffer_arg(),
+            gamma.into_buffer_arg(),
+            beta.into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            fired.clone().into_buffer_arg(),
+            sizes(&config),
+            ConstantsLaunch::of(&config.lif),
+            Made::of(&config),
+            of,
+        );
+    }
     let neurons = frames * shape.height * shape.width * shape.channels;
+    // Each cube's count is exact; so many of them are added up in two stages.
+    let cubes = len(&fired);
+    let lanes = (1..=LANES).rev().find(|n| cubes.is_multiple_of(*n)).unwrap_or(1);
+    let lines = add_pieces(fired, [1, cubes / lanes, lanes]);
     let rate = burn_cubecl::ops::numeric::div_scalar(
-        add_pieces(fired, [1, cubes, 1]),
+        add_pieces(lines, [1, lanes, 1]),
         InputScalar::new(neurons.max(1) as f32, f32::elem_type_native()),
     );
     (out, rate)
@@ -597,45 +605,53 @@ pub(super) fn backward(
     let sizes_of_parts = [norm.steps, pieces, shape.channels];
     let [sums, products] = [(); 2].map(|()| empty(&z, sizes_of_parts, DType::F32));
     let (client, of) = (z.client.clone(), [element(&z), element(&grad)]);
-    sums_kernel::launch(
-        &client,
-        CubeCount::new_2d(groups as u32, pieces as u32),
-        CubeDim::new_2d(LANES as u32, ROWS as u32),
-        z.clone().into_buffer_arg(),
-        mean.clone().into_buffer_arg(),
-        variance.clone().into_buffer_arg(),
-        gamma.clone().into_buffer_arg(),
-        beta.clone().into_buffer_arg(),
-        grad.clone().into_buffer_arg(),
-        sums.clone().into_buffer_arg(),
-        products.clone().into_buffer_arg(),
-        sizes(&config),
-        ConstantsLaunch::of(&config.lif),
-        made,
-        of,
-    );
+    // SAFETY: units beyond the last window do nothing, pixels beyond the frames are passed over, and only whole windows have an output;
+    // the tensors have the sizes of the shape.
+    unsafe {
+        sums_kernel::launch_unchecked(
+            &client,
+            CubeCount::new_2d(groups as u32, pieces as u32),
+            CubeDim::new_2d(LANES as u32, ROWS as u32),
+            z.clone().into_buffer_arg(),
+            mean.clone().into_buffer_arg(),
+            variance.clone().into_buffer_arg(),
+            gamma.clone().into_buffer_arg(),
+            beta.clone().into_buffer_arg(),
+            grad.clone().into_buffer_arg(),
+            sums.clone().into_buffer_arg(),
+            products.clone().into_buffer_arg(),
+            sizes(&config),
+            ConstantsLaunch::of(&config.lif),
+            made,
+            of,
+        );
+    }
     let [sums, products] = [sums, products].map(|parts| add_pieces(parts, sizes_of_parts));
     let out = converted(empty(&z, z.meta.shape().dims::<4>(), z.dtype), z.dtype);
     let (count, dim) = cubes(&z, windows * shape.channels);
-    errors_kernel::launch(
-        &client,
-        count,
-        dim,
-        z.into_buffer_arg(),
-        mean.into_buffer_arg(),
-        variance.into_buffer_arg(),
-        gamma.into_buffer_arg(),
-        beta.into_buffer_arg(),
-        grad.into_buffer_arg(),
-        sums.clone().into_buffer_arg(),
-        products.clone().into_buffer_arg(),
-        out.clone().into_buffer_arg(),
-        sizes(&config),
-        ConstantsLaunch::of(&config.lif),
-        1.0 / norm.rows as f32,
-        made,
-        of,
-    );
+    // SAFETY: units beyond the last window do nothing, pixels beyond the frames are passed over, and only whole windows have an output;
+    // the tensors have the sizes of the shape.
+    unsafe {
+        errors_kernel::launch_unchecked(
+            &client,
+            count,
+            dim,
+            z.into_buffer_arg(),
+            mean.into_buffer_arg(),
+            variance.into_buffer_arg(),
+            gamma.into_buffer_arg(),
+            beta.into_buffer_arg(),
+            grad.into_buffer_arg(),
+            sums.clone().into_buffer_arg(),
+            products.clone().into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            sizes(&config),
+            ConstantsLaunch::of(&config.lif),
+            1.0 / norm.rows as f32,
+            made,
+            of,
+        );
+    }
     let over_steps = |v: CubeTensor| add_pieces(v, [1, norm.steps, shape.channels]);
     [out, over_steps(products), over_steps(sums)]
 }

@@ -11,10 +11,11 @@ mod product;
 mod readout;
 mod tensor;
 mod tensors;
+mod total;
 
 use super::{
     AdamWStep, BlockConfig, ConvConfig, ConvShape, IntegratorShape, LifShape, LinearShape, MeanShape,
-    NormShape, PoolShape, Pooling, SpikeKernels, Stats,
+    NormShape, PoolShape, Pooling, RunningShape, SpikeKernels, Stats,
 };
 use burn::backend::Cube;
 use burn_cubecl::tensor::CubeTensor;
@@ -100,6 +101,14 @@ impl SpikeKernels for Cube {
 
     fn integrate_backward(shape: IntegratorShape, grad: CubeTensor) -> CubeTensor {
         readout::integrate_backward(shape, grad)
+    }
+
+    fn running(shape: RunningShape, running: CubeTensor, new: CubeTensor) -> CubeTensor {
+        norm::running(shape, running, new)
+    }
+
+    fn total(squared: bool, x: CubeTensor) -> CubeTensor {
+        total::total(squared, x)
     }
 
     fn adamw(step: AdamWStep, tensors: [CubeTensor; 4]) -> [CubeTensor; 3] {

@@ -4,8 +4,8 @@
 //! units and cubes found is joined by the formula for the variance of two sets together. Squares are summed of distances
 //! from the unit's own first value: sums of plain squares would lose the variance of values that lie far from zero.
 
-use super::tensors::{contiguous, converted, element, empty, len};
-use crate::ops::{NormShape, Stats};
+use super::tensors::{contiguous, converted, cubes, element, empty, len};
+use crate::ops::{NormShape, RunningShape, Stats};
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
@@ -14,6 +14,8 @@ use cubecl::prelude::*;
 pub(super) const LANES: usize = 32;
 /// Rows that a cube goes over at once.
 pub(super) const ROWS: usize = 8;
+/// Rows that a unit asks for at once.
+const AHEAD: usize = 8;
 /// Cubes that keep any GPU busy.
 const CUBES: usize = 2048;
 
@@ -67,7 +69,7 @@ fn join_rows(own: &Moments) -> Moments {
     Moments { count, mean, squares: squared }
 }
 
-#[cube(launch)]
+#[cube(launch_unchecked)]
 fn moments_kernel<F: Float>(
     x: &[F],
     counts: &mut [f32],
@@ -91,6 +93,22 @@ fn moments_kernel<F: Float>(
         let mut sum = 0.0f32;
         let mut squared = 0.0f32;
         let mut row = begin;
+        // Several rows are on their way at a time.
+        let mut values = Array::<f32>::new(AHEAD);
+        while row + comptime!(AHEAD - 1) * stride < rows {
+            #[unroll]
+            for i in 0..AHEAD {
+                values[i] = f32::cast_from(x[(step * rows + row + i * stride) * channels + channel]);
+            }
+            #[unroll]
+            for i in 0..AHEAD {
+                let distance = values[i] - first;
+                sum += distance;
+                squared += distance * distance;
+            }
+            count += comptime!(AHEAD as f32);
+            row += comptime!(AHEAD) * stride;
+        }
         while row < rows {
             let distance = f32::cast_from(x[(step * rows + row) * channels + channel]) - first;
             count += 1.0f32;
@@ -157,18 +175,21 @@ pub(super) fn statistics(s: NormShape, x: CubeTensor) -> Stats<CubeTensor> {
     let [mean, variance] = [(); 2].map(|()| empty(&x, [s.steps * s.channels], DType::F32));
     let (client, of) = (x.client.clone(), element(&x));
     let dim = CubeDim::new_2d(LANES as u32, ROWS as u32);
-    moments_kernel::launch(
-        &client,
-        CubeCount::new_3d(groups as u32, pieces as u32, s.steps as u32),
-        dim,
-        x.into_buffer_arg(),
-        counts.clone().into_buffer_arg(),
-        means.clone().into_buffer_arg(),
-        squares.clone().into_buffer_arg(),
-        s.rows,
-        s.channels,
-        of,
-    );
+    // SAFETY: rows and channels beyond the last are passed over, and there is a place for each piece.
+    unsafe {
+        moments_kernel::launch_unchecked(
+            &client,
+            CubeCount::new_3d(groups as u32, pieces as u32, s.steps as u32),
+            dim,
+            x.into_buffer_arg(),
+            counts.clone().into_buffer_arg(),
+            means.clone().into_buffer_arg(),
+            squares.clone().into_buffer_arg(),
+            s.rows,
+            s.channels,
+            of,
+        );
+    }
     join_kernel::launch(
         &client,
         CubeCount::new_2d(groups as u32, s.steps as u32),
@@ -229,4 +250,49 @@ pub(super) fn column_sums(channels: usize, x: CubeTensor) -> CubeTensor {
     let x = contiguous(converted(x, DType::F32));
     let rows = len(&x) / channels;
     add_pieces(x, [1, rows, channels])
+}
+
+#[cube(launch)]
+fn running_kernel(
+    running: &[f32],
+    new: &[f32],
+    out: &mut [f32],
+    channels: usize,
+    steps: usize,
+    repeats: usize,
+    keep: f32,
+    weight: f32,
+) {
+    let channel = ABSOLUTE_POS;
+    if channel < channels {
+        let mut value = running[channel];
+        for t in 0..steps {
+            let seen = new[t * channels + channel] * weight;
+            for _ in 0..repeats {
+                value = value * keep + seen;
+            }
+        }
+        out[channel] = value;
+    }
+}
+
+/// [`SpikeKernels::running`](crate::ops::SpikeKernels::running).
+pub(super) fn running(s: RunningShape, running: CubeTensor, new: CubeTensor) -> CubeTensor {
+    let (running, new) = (contiguous(running), contiguous(new));
+    let out = empty(&new, [s.channels], DType::F32);
+    let (count, dim) = cubes(&new, s.channels);
+    running_kernel::launch(
+        &new.client.clone(),
+        count,
+        dim,
+        running.into_buffer_arg(),
+        new.into_buffer_arg(),
+        out.clone().into_buffer_arg(),
+        s.channels,
+        s.steps,
+        s.repeats,
+        (1.0 - s.momentum) as f32,
+        (s.momentum * s.factor) as f32,
+    );
+    out
 }

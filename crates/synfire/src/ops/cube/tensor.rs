@@ -45,107 +45,15 @@ pub(super) fn fits(x: &CubeTensor) -> bool {
         && properties.hardware.plane_size_max == LANES as u32
 }
 
-/// Where a vector of an operand lies, and whether it does: what is beyond the frames is zero.
-#[derive(CubeType, Clone, Copy)]
-struct Found {
-    place: usize,
-    there: bool,
-}
-
-/// Channels from `channel` on of the input at `tap` of the window of output pixel `pixel`.
-#[cube]
-fn under_window(pixel: usize, tap: usize, channel: usize, s: &Sizes, #[comptime] made: Made) -> Found {
-    let rest = pixel / s.out_width;
-    let y = rest % s.out_height * comptime!(made.stride[0]) + tap / comptime!(made.kernel[1]);
-    let x = pixel % s.out_width * comptime!(made.stride[1]) + tap % comptime!(made.kernel[1]);
-    let (top, left) = (comptime!(made.padding[0]), comptime!(made.padding[1]));
-    let frame = rest / s.out_height;
-    Found {
-        place: ((frame * s.height + y - top) * s.width + x - left) * s.inputs + channel,
-        there: y >= top && y < s.height + top && x >= left && x < s.width + left,
-    }
-}
-
-/// Channels from `channel` on of the output whose window has input pixel `pixel` at `tap`.
-#[cube]
-fn over_window(pixel: usize, tap: usize, channel: usize, s: &Sizes, #[comptime] made: Made) -> Found {
-    let rest = pixel / s.width;
-    let y = rest % s.height + comptime!(made.padding[0]);
-    let x = pixel % s.width + comptime!(made.padding[1]);
-    let (dy, dx) = (tap / comptime!(made.kernel[1]), tap % comptime!(made.kernel[1]));
-    let (oy, ox) = ((y - dy) / comptime!(made.stride[0]), (x - dx) / comptime!(made.stride[1]));
-    let met = oy * comptime!(made.stride[0]) + dy == y && ox * comptime!(made.stride[1]) + dx == x;
-    let frame = rest / s.height;
-    Found {
-        place: ((frame * s.out_height + oy) * s.out_width + ox) * s.outputs + channel,
-        there: y >= dy && x >= dx && met && oy < s.out_height && ox < s.out_width,
-    }
-}
-
-/// Eight entries of the left matrix: of a row along the depth, or of a step of the depth along the rows.
-#[cube]
-fn left(row: usize, k: usize, s: &Sizes, extent: &Extent, end: usize, #[comptime] made: Made) -> Found {
-    let inside = row < extent.rows && k < end;
-    match comptime!(made.pass) {
-        Pass::Forward => {
-            let found = under_window(row, k / s.inputs, k % s.inputs, s, made);
-            Found { place: found.place, there: found.there && inside }
-        }
-        Pass::InputGrad => {
-            let found = over_window(row, k / s.outputs, k % s.outputs, s, made);
-            Found { place: found.place, there: found.there && inside }
-        }
-        Pass::WeightGrad => Found { place: k * s.outputs + row, there: inside },
-    }
-}
-
-/// Eight entries of the right matrix: of a column along the depth, or of a step of the depth along the columns.
-#[cube]
-fn right(k: usize, column: usize, s: &Sizes, extent: &Extent, end: usize, #[comptime] made: Made) -> Found {
-    let inside = column < extent.columns && k < end;
-    let taps = comptime!(made.kernel[0] * made.kernel[1]);
-    match comptime!(made.pass) {
-        Pass::Forward => Found { place: column * taps * s.inputs + k, there: inside },
-        Pass::InputGrad => {
-            Found { place: (k % s.outputs * taps + k / s.outputs) * s.inputs + column, there: inside }
-        }
-        Pass::WeightGrad => {
-            let found = under_window(k, column / s.inputs, column % s.inputs, s, made);
-            Found { place: found.place, there: found.there && inside }
-        }
-    }
-}
-
-/// Reads what a unit carries of the next strip of an operand.
-#[cube]
-fn fetch<F: Float, N: Size>(
-    from: &[Vector<F, N>],
-    into: &mut Array<Vector<F, N>>,
-    first: usize,
-    depth: usize,
-    end: usize,
-    s: &Sizes,
-    extent: &Extent,
-    #[comptime] is_left: bool,
-    #[comptime] along_depth: bool,
-    #[comptime] made: Made,
-) {
-    #[unroll]
-    for i in 0..EACH {
-        let entry = UNIT_POS as usize + i * UNITS;
-        let (line, k) = position(entry, along_depth);
-        let found = if comptime!(is_left) {
-            left(first + line, depth + k, s, extent, end, made)
-        } else {
-            right(depth + k, first + line, s, extent, end, made)
-        };
-        let mut value = Vector::<F, N>::new(F::new(0.0f32));
-        if found.there {
-            value = from[found.place / WIDE];
-        }
-        into[i] = value;
-    }
-}
+/// What a unit knows of each vector that it carries, so that only little is left to compute from one strip to the next: the
+/// step of the depth, the tap and the channel, and the frame, row and column of a pixel.
+const FIELDS: usize = 6;
+const K: usize = 0;
+const TAP: usize = 1;
+const CHANNEL: usize = 2;
+const FRAME: usize = 3;
+const ROW: usize = 4;
+const COLUMN: usize = 5;
 
 /// The row or column, and the step of the depth, where a vector begins.
 #[cube]
@@ -157,10 +65,190 @@ fn position(entry: usize, #[comptime] along_depth: bool) -> (usize, usize) {
     }
 }
 
+/// Where the vectors of a unit begin, of the left or the right matrix.
+#[cube]
+fn begin(
+    at: &mut Array<usize>,
+    first: usize,
+    depth: usize,
+    s: &Sizes,
+    #[comptime] is_left: bool,
+    #[comptime] along_depth: bool,
+    #[comptime] made: Made,
+) {
+    #[unroll]
+    for i in 0..EACH {
+        let (line, step) = position(UNIT_POS as usize + i * UNITS, along_depth);
+        let (line, k) = (first + line, depth + step);
+        let o = comptime!(i * FIELDS);
+        at[o + K] = k;
+        match comptime!((made.pass, is_left)) {
+            (Pass::Forward, true) => {
+                let rest = line / s.out_width;
+                at[o + TAP] = k / s.inputs;
+                at[o + CHANNEL] = k % s.inputs;
+                at[o + FRAME] = rest / s.out_height;
+                at[o + ROW] = rest % s.out_height * comptime!(made.stride[0]);
+                at[o + COLUMN] = line % s.out_width * comptime!(made.stride[1]);
+            }
+            (Pass::InputGrad, true) => {
+                let rest = line / s.width;
+                at[o + TAP] = k / s.outputs;
+                at[o + CHANNEL] = k % s.outputs;
+                at[o + FRAME] = rest / s.height;
+                at[o + ROW] = rest % s.height + comptime!(made.padding[0]);
+                at[o + COLUMN] = line % s.width + comptime!(made.padding[1]);
+            }
+            (Pass::InputGrad, false) => {
+                at[o + TAP] = k / s.outputs;
+                at[o + CHANNEL] = k % s.outputs;
+            }
+            (Pass::WeightGrad, false) => {
+                let rest = k / s.out_width;
+                at[o + TAP] = line / s.inputs;
+                at[o + CHANNEL] = line % s.inputs;
+                at[o + FRAME] = rest / s.out_height;
+                at[o + ROW] = rest % s.out_height;
+                at[o + COLUMN] = k % s.out_width;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Moves the vectors of a unit on to the next strip.
+#[cube]
+fn advance(at: &mut Array<usize>, s: &Sizes, #[comptime] is_left: bool, #[comptime] made: Made) {
+    #[unroll]
+    for i in 0..EACH {
+        let o = comptime!(i * FIELDS);
+        at[o + K] += DEPTH;
+        match comptime!((made.pass, is_left)) {
+            (Pass::Forward, true) => {
+                at[o + CHANNEL] += DEPTH;
+                while at[o + CHANNEL] >= s.inputs {
+                    at[o + CHANNEL] -= s.inputs;
+                    at[o + TAP] += 1;
+                }
+            }
+            (Pass::InputGrad, _) => {
+                at[o + CHANNEL] += DEPTH;
+                while at[o + CHANNEL] >= s.outputs {
+                    at[o + CHANNEL] -= s.outputs;
+                    at[o + TAP] += 1;
+                }
+            }
+            (Pass::WeightGrad, false) => {
+                at[o + COLUMN] += DEPTH;
+                while at[o + COLUMN] >= s.out_width {
+                    at[o + COLUMN] -= s.out_width;
+                    at[o + ROW] += 1;
+                }
+                while at[o + ROW] >= s.out_height {
+                    at[o + ROW] -= s.out_height;
+                    at[o + FRAME] += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Where a vector of an operand lies, and whether it does: what is beyond the frames is zero.
+#[derive(CubeType, Clone, Copy)]
+struct Found {
+    place: usize,
+    there: bool,
+}
+
+/// Channels of the input at a tap of the window that begins at `y`, `x` in front of its padding.
+#[cube]
+fn under_window(
+    at: &Array<usize>,
+    y: usize,
+    x: usize,
+    s: &Sizes,
+    #[comptime] o: usize,
+    #[comptime] made: Made,
+) -> Found {
+    let y = y + at[o + TAP] / comptime!(made.kernel[1]);
+    let x = x + at[o + TAP] % comptime!(made.kernel[1]);
+    let (top, left) = (comptime!(made.padding[0]), comptime!(made.padding[1]));
+    Found {
+        place: ((at[o + FRAME] * s.height + y - top) * s.width + x - left) * s.inputs + at[o + CHANNEL],
+        there: y >= top && y < s.height + top && x >= left && x < s.width + left,
+    }
+}
+
+/// Where a vector lies.
+#[cube]
+fn find(
+    at: &Array<usize>,
+    line: usize,
+    s: &Sizes,
+    #[comptime] o: usize,
+    #[comptime] is_left: bool,
+    #[comptime] made: Made,
+) -> Found {
+    let taps = comptime!(made.kernel[0] * made.kernel[1]);
+    match comptime!((made.pass, is_left)) {
+        (Pass::Forward, true) => under_window(at, at[o + ROW], at[o + COLUMN], s, o, made),
+        (Pass::Forward, false) => Found { place: line * taps * s.inputs + at[o + K], there: true.runtime() },
+        (Pass::InputGrad, true) => {
+            let (y, x) = (at[o + ROW], at[o + COLUMN]);
+            let dy = at[o + TAP] / comptime!(made.kernel[1]);
+            let dx = at[o + TAP] % comptime!(made.kernel[1]);
+            let (oy, ox) = ((y - dy) / comptime!(made.stride[0]), (x - dx) / comptime!(made.stride[1]));
+            let met = oy * comptime!(made.stride[0]) + dy == y && ox * comptime!(made.stride[1]) + dx == x;
+            Found {
+                place: ((at[o + FRAME] * s.out_height + oy) * s.out_width + ox) * s.outputs + at[o + CHANNEL],
+                there: y >= dy && x >= dx && met && oy < s.out_height && ox < s.out_width,
+            }
+        }
+        (Pass::InputGrad, false) => {
+            Found { place: (at[o + CHANNEL] * taps + at[o + TAP]) * s.inputs + line, there: true.runtime() }
+        }
+        (Pass::WeightGrad, true) => Found { place: at[o + K] * s.outputs + line, there: true.runtime() },
+        (Pass::WeightGrad, false) => {
+            let y = at[o + ROW] * comptime!(made.stride[0]);
+            let x = at[o + COLUMN] * comptime!(made.stride[1]);
+            under_window(at, y, x, s, o, made)
+        }
+    }
+}
+
+/// Asks for what a unit carries of a strip of an operand with `lines` rows or columns. What lies beyond the frames is read
+/// from the operand's beginning and told apart when it is laid down: a value that were looked at here would be waited for.
+#[cube]
+fn fetch<F: Float, N: Size>(
+    from: &[Vector<F, N>],
+    into: &mut Array<Vector<F, N>>,
+    there: &mut Array<u32>,
+    at: &Array<usize>,
+    first: usize,
+    lines: usize,
+    end: usize,
+    s: &Sizes,
+    #[comptime] is_left: bool,
+    #[comptime] along_depth: bool,
+    #[comptime] made: Made,
+) {
+    #[unroll]
+    for i in 0..EACH {
+        let o = comptime!(i * FIELDS);
+        let (line, _) = position(UNIT_POS as usize + i * UNITS, along_depth);
+        let found = find(at, first + line, s, o, is_left, made);
+        let lies = found.there && first + line < lines && at[o + K] < end;
+        into[i] = from[select(lies, found.place, 0usize.runtime()) / WIDE];
+        there[i] = select(lies, 1u32, 0u32);
+    }
+}
+
 /// Lays down what a unit carries.
 #[cube]
 fn lay_down<F: Float, N: Size>(
     carried: &Array<Vector<F, N>>,
+    there: &Array<u32>,
     to: &mut Shared<[Vector<F, N>]>,
     #[comptime] along_depth: bool,
 ) {
@@ -169,11 +257,15 @@ fn lay_down<F: Float, N: Size>(
         let entry = UNIT_POS as usize + i * UNITS;
         let (line, k) = position(entry, along_depth);
         let place = if comptime!(along_depth) { line * ALONG_DEPTH + k } else { k * ALONG_TILE + line };
-        to[place / WIDE] = carried[i];
+        let mut value = Vector::<F, N>::new(F::new(0.0f32));
+        if there[i] == 1u32 {
+            value = carried[i];
+        }
+        to[place / WIDE] = value;
     }
 }
 
-#[cube(launch)]
+#[cube(launch_unchecked)]
 fn tensor_kernel<F: Float, C: Float, N: Size>(
     a: &[Vector<F, N>],
     b: &[Vector<F, N>],
@@ -206,25 +298,81 @@ fn tensor_kernel<F: Float, C: Float, N: Size>(
     let tile = CUBE_POS_Y as usize * CUBE_COUNT_X as usize + CUBE_POS_X as usize;
     let first_row = tile / tiles * TILE;
     let first_column = tile % tiles * TILE;
-    let begin = CUBE_POS_Z as usize * extent.piece;
-    let end = min(begin + extent.piece, extent.depth);
+    let start = CUBE_POS_Z as usize * extent.piece;
+    let end = min(start + extent.piece, extent.depth);
     let plane = UNIT_POS as usize / LANES;
     let lane = UNIT_POS as usize % LANES;
     let plane_row = plane / ACROSS * comptime!(DOWN * FRAGMENT);
     let plane_column = plane % ACROSS * comptime!(BESIDE * FRAGMENT);
     let mut next_left = Array::<Vector<F, N>>::new(EACH);
     let mut next_right = Array::<Vector<F, N>>::new(EACH);
-    fetch(a, &mut next_left, first_row, begin, end, &s, &extent, true, left_along, made);
-    fetch(b, &mut next_right, first_column, begin, end, &s, &extent, false, right_along, made);
-    let mut depth = begin;
+    let mut left_there = Array::<u32>::new(EACH);
+    let mut right_there = Array::<u32>::new(EACH);
+    let mut at_left = Array::<usize>::new(comptime!(EACH * FIELDS));
+    let mut at_right = Array::<usize>::new(comptime!(EACH * FIELDS));
+    begin(&mut at_left, first_row, start, &s, true, left_along, made);
+    begin(&mut at_right, first_column, start, &s, false, right_along, made);
+    fetch(
+        a,
+        &mut next_left,
+        &mut left_there,
+        &at_left,
+        first_row,
+        extent.rows,
+        end,
+        &s,
+        true,
+        left_along,
+        made,
+    );
+    fetch(
+        b,
+        &mut next_right,
+        &mut right_there,
+        &at_right,
+        first_column,
+        extent.columns,
+        end,
+        &s,
+        false,
+        right_along,
+        made,
+    );
+    let mut depth = start;
     while depth < end {
-        lay_down(&next_left, &mut lefts, left_along);
-        lay_down(&next_right, &mut rights, right_along);
+        lay_down(&next_left, &left_there, &mut lefts, left_along);
+        lay_down(&next_right, &right_there, &mut rights, right_along);
         sync_cube();
         depth += DEPTH;
         if depth < end {
-            fetch(a, &mut next_left, first_row, depth, end, &s, &extent, true, left_along, made);
-            fetch(b, &mut next_right, first_column, depth, end, &s, &extent, false, right_along, made);
+            advance(&mut at_left, &s, true, made);
+            advance(&mut at_right, &s, false, made);
+            fetch(
+                a,
+                &mut next_left,
+                &mut left_there,
+                &at_left,
+                first_row,
+                extent.rows,
+                end,
+                &s,
+                true,
+                left_along,
+                made,
+            );
+            fetch(
+                b,
+                &mut next_right,
+                &mut right_there,
+                &at_right,
+                first_column,
+                extent.columns,
+                end,
+                &s,
+                false,
+                right_along,
+                made,
+            );
         }
         #[unroll]
         for k in 0..comptime!(DEPTH / FRAGMENT) {
@@ -325,18 +473,22 @@ pub(super) fn launch(
 ) {
     let client = a.client.clone();
     let elements = [element(&a), element(&out)];
-    tensor_kernel::launch(
-        &client,
-        count,
-        CubeDim::new_1d(UNITS as u32),
-        WIDE,
-        a.into_buffer_arg(),
-        b.into_buffer_arg(),
-        bias.into_buffer_arg(),
-        out.into_buffer_arg(),
-        sizes,
-        extent,
-        made,
-        elements,
-    );
+    // SAFETY: `find` gives places within the frames and weights where it says that there is one, and place 0 is read
+    // otherwise; `extent` bounds what is written, and every array and shared strip is as long as its unrolled indices need.
+    unsafe {
+        tensor_kernel::launch_unchecked(
+            &client,
+            count,
+            CubeDim::new_1d(UNITS as u32),
+            WIDE,
+            a.into_buffer_arg(),
+            b.into_buffer_arg(),
+            bias.into_buffer_arg(),
+            out.into_buffer_arg(),
+            sizes,
+            extent,
+            made,
+            elements,
+        );
+    }
 }
