@@ -108,7 +108,7 @@ fn current(normal: f32, gamma: f32, beta: f32, #[comptime] relu: bool) -> f32 {
     if comptime!(relu) { select(y < 0.0f32, 0.0f32, y) } else { y }
 }
 
-#[cube(launch_unchecked)]
+#[cube(launch)]
 fn block_kernel<F: Float>(
     z: &[F],
     mean: &[f32],
@@ -312,7 +312,7 @@ fn fired_at<F: Float>(
     }
 }
 
-#[cube(launch_unchecked)]
+#[cube(launch)]
 fn sums_kernel<F: Float, G: Float>(
     z: &[F],
     mean: &[f32],
@@ -426,7 +426,7 @@ fn sums_kernel<F: Float, G: Float>(
     }
 }
 
-#[cube(launch_unchecked)]
+#[cube(launch)]
 fn errors_kernel<F: Float, G: Float>(
     z: &[F],
     mean: &[f32],
@@ -553,26 +553,22 @@ pub(super) fn forward(
     let CubeCount::Static(x, y, w) = count else { unreachable!("counts of values are known") };
     let fired = empty(&z, [x as usize * y as usize * w as usize], DType::F32);
     let (client, of) = (z.client.clone(), element(&z));
-    // SAFETY: units beyond the last window do nothing, pixels beyond the frames are passed over, and only whole windows have an output;
-    // the tensors have the sizes of the shape.
-    unsafe {
-        block_kernel::launch_unchecked(
-            &client,
-            count,
-            dim,
-            z.into_buffer_arg(),
-            mean.into_buffer_arg(),
-            variance.into_buffer_arg(),
-            gamma.into_buffer_arg(),
-            beta.into_buffer_arg(),
-            out.clone().into_buffer_arg(),
-            fired.clone().into_buffer_arg(),
-            sizes(&config),
-            ConstantsLaunch::of(&config.lif),
-            Made::of(&config),
-            of,
-        );
-    }
+    block_kernel::launch(
+        &client,
+        count,
+        dim,
+        z.into_buffer_arg(),
+        mean.into_buffer_arg(),
+        variance.into_buffer_arg(),
+        gamma.into_buffer_arg(),
+        beta.into_buffer_arg(),
+        out.clone().into_buffer_arg(),
+        fired.clone().into_buffer_arg(),
+        sizes(&config),
+        ConstantsLaunch::of(&config.lif),
+        Made::of(&config),
+        of,
+    );
     let neurons = frames * shape.height * shape.width * shape.channels;
     // Each cube's count is exact; so many of them are added up in two stages.
     let cubes = len(&fired);
@@ -605,53 +601,45 @@ pub(super) fn backward(
     let sizes_of_parts = [norm.steps, pieces, shape.channels];
     let [sums, products] = [(); 2].map(|()| empty(&z, sizes_of_parts, DType::F32));
     let (client, of) = (z.client.clone(), [element(&z), element(&grad)]);
-    // SAFETY: units beyond the last window do nothing, pixels beyond the frames are passed over, and only whole windows have an output;
-    // the tensors have the sizes of the shape.
-    unsafe {
-        sums_kernel::launch_unchecked(
-            &client,
-            CubeCount::new_2d(groups as u32, pieces as u32),
-            CubeDim::new_2d(LANES as u32, ROWS as u32),
-            z.clone().into_buffer_arg(),
-            mean.clone().into_buffer_arg(),
-            variance.clone().into_buffer_arg(),
-            gamma.clone().into_buffer_arg(),
-            beta.clone().into_buffer_arg(),
-            grad.clone().into_buffer_arg(),
-            sums.clone().into_buffer_arg(),
-            products.clone().into_buffer_arg(),
-            sizes(&config),
-            ConstantsLaunch::of(&config.lif),
-            made,
-            of,
-        );
-    }
+    sums_kernel::launch(
+        &client,
+        CubeCount::new_2d(groups as u32, pieces as u32),
+        CubeDim::new_2d(LANES as u32, ROWS as u32),
+        z.clone().into_buffer_arg(),
+        mean.clone().into_buffer_arg(),
+        variance.clone().into_buffer_arg(),
+        gamma.clone().into_buffer_arg(),
+        beta.clone().into_buffer_arg(),
+        grad.clone().into_buffer_arg(),
+        sums.clone().into_buffer_arg(),
+        products.clone().into_buffer_arg(),
+        sizes(&config),
+        ConstantsLaunch::of(&config.lif),
+        made,
+        of,
+    );
     let [sums, products] = [sums, products].map(|parts| add_pieces(parts, sizes_of_parts));
     let out = converted(empty(&z, z.meta.shape().dims::<4>(), z.dtype), z.dtype);
     let (count, dim) = cubes(&z, windows * shape.channels);
-    // SAFETY: units beyond the last window do nothing, pixels beyond the frames are passed over, and only whole windows have an output;
-    // the tensors have the sizes of the shape.
-    unsafe {
-        errors_kernel::launch_unchecked(
-            &client,
-            count,
-            dim,
-            z.into_buffer_arg(),
-            mean.into_buffer_arg(),
-            variance.into_buffer_arg(),
-            gamma.into_buffer_arg(),
-            beta.into_buffer_arg(),
-            grad.into_buffer_arg(),
-            sums.clone().into_buffer_arg(),
-            products.clone().into_buffer_arg(),
-            out.clone().into_buffer_arg(),
-            sizes(&config),
-            ConstantsLaunch::of(&config.lif),
-            1.0 / norm.rows as f32,
-            made,
-            of,
-        );
-    }
+    errors_kernel::launch(
+        &client,
+        count,
+        dim,
+        z.into_buffer_arg(),
+        mean.into_buffer_arg(),
+        variance.into_buffer_arg(),
+        gamma.into_buffer_arg(),
+        beta.into_buffer_arg(),
+        grad.into_buffer_arg(),
+        sums.clone().into_buffer_arg(),
+        products.clone().into_buffer_arg(),
+        out.clone().into_buffer_arg(),
+        sizes(&config),
+        ConstantsLaunch::of(&config.lif),
+        1.0 / norm.rows as f32,
+        made,
+        of,
+    );
     let over_steps = |v: CubeTensor| add_pieces(v, [1, norm.steps, shape.channels]);
     [out, over_steps(products), over_steps(sums)]
 }

@@ -69,7 +69,7 @@ fn join_rows(own: &Moments) -> Moments {
     Moments { count, mean, squares: squared }
 }
 
-#[cube(launch_unchecked)]
+#[cube(launch)]
 fn moments_kernel<F: Float>(
     x: &[F],
     counts: &mut [f32],
@@ -175,21 +175,18 @@ pub(super) fn statistics(s: NormShape, x: CubeTensor) -> Stats<CubeTensor> {
     let [mean, variance] = [(); 2].map(|()| empty(&x, [s.steps * s.channels], DType::F32));
     let (client, of) = (x.client.clone(), element(&x));
     let dim = CubeDim::new_2d(LANES as u32, ROWS as u32);
-    // SAFETY: rows and channels beyond the last are passed over, and there is a place for each piece.
-    unsafe {
-        moments_kernel::launch_unchecked(
-            &client,
-            CubeCount::new_3d(groups as u32, pieces as u32, s.steps as u32),
-            dim,
-            x.into_buffer_arg(),
-            counts.clone().into_buffer_arg(),
-            means.clone().into_buffer_arg(),
-            squares.clone().into_buffer_arg(),
-            s.rows,
-            s.channels,
-            of,
-        );
-    }
+    moments_kernel::launch(
+        &client,
+        CubeCount::new_3d(groups as u32, pieces as u32, s.steps as u32),
+        dim,
+        x.into_buffer_arg(),
+        counts.clone().into_buffer_arg(),
+        means.clone().into_buffer_arg(),
+        squares.clone().into_buffer_arg(),
+        s.rows,
+        s.channels,
+        of,
+    );
     join_kernel::launch(
         &client,
         CubeCount::new_2d(groups as u32, s.steps as u32),

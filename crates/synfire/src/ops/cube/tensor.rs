@@ -217,13 +217,11 @@ fn find(
     }
 }
 
-/// Asks for what a unit carries of a strip of an operand with `lines` rows or columns. What lies beyond the frames is read
-/// from the operand's beginning and told apart when it is laid down: a value that were looked at here would be waited for.
+/// Reads what a unit carries of a strip of an operand with `lines` rows or columns.
 #[cube]
 fn fetch<F: Float, N: Size>(
     from: &[Vector<F, N>],
     into: &mut Array<Vector<F, N>>,
-    there: &mut Array<u32>,
     at: &Array<usize>,
     first: usize,
     lines: usize,
@@ -238,9 +236,11 @@ fn fetch<F: Float, N: Size>(
         let o = comptime!(i * FIELDS);
         let (line, _) = position(UNIT_POS as usize + i * UNITS, along_depth);
         let found = find(at, first + line, s, o, is_left, made);
-        let lies = found.there && first + line < lines && at[o + K] < end;
-        into[i] = from[select(lies, found.place, 0usize.runtime()) / WIDE];
-        there[i] = select(lies, 1u32, 0u32);
+        let mut value = Vector::<F, N>::new(F::new(0.0f32));
+        if found.there && first + line < lines && at[o + K] < end {
+            value = from[found.place / WIDE];
+        }
+        into[i] = value;
     }
 }
 
@@ -248,7 +248,6 @@ fn fetch<F: Float, N: Size>(
 #[cube]
 fn lay_down<F: Float, N: Size>(
     carried: &Array<Vector<F, N>>,
-    there: &Array<u32>,
     to: &mut Shared<[Vector<F, N>]>,
     #[comptime] along_depth: bool,
 ) {
@@ -257,15 +256,11 @@ fn lay_down<F: Float, N: Size>(
         let entry = UNIT_POS as usize + i * UNITS;
         let (line, k) = position(entry, along_depth);
         let place = if comptime!(along_depth) { line * ALONG_DEPTH + k } else { k * ALONG_TILE + line };
-        let mut value = Vector::<F, N>::new(F::new(0.0f32));
-        if there[i] == 1u32 {
-            value = carried[i];
-        }
-        to[place / WIDE] = value;
+        to[place / WIDE] = carried[i];
     }
 }
 
-#[cube(launch_unchecked)]
+#[cube(launch)]
 fn tensor_kernel<F: Float, C: Float, N: Size>(
     a: &[Vector<F, N>],
     b: &[Vector<F, N>],
@@ -306,64 +301,25 @@ fn tensor_kernel<F: Float, C: Float, N: Size>(
     let plane_column = plane % ACROSS * comptime!(BESIDE * FRAGMENT);
     let mut next_left = Array::<Vector<F, N>>::new(EACH);
     let mut next_right = Array::<Vector<F, N>>::new(EACH);
-    let mut left_there = Array::<u32>::new(EACH);
-    let mut right_there = Array::<u32>::new(EACH);
     let mut at_left = Array::<usize>::new(comptime!(EACH * FIELDS));
     let mut at_right = Array::<usize>::new(comptime!(EACH * FIELDS));
     begin(&mut at_left, first_row, start, &s, true, left_along, made);
     begin(&mut at_right, first_column, start, &s, false, right_along, made);
-    fetch(
-        a,
-        &mut next_left,
-        &mut left_there,
-        &at_left,
-        first_row,
-        extent.rows,
-        end,
-        &s,
-        true,
-        left_along,
-        made,
-    );
-    fetch(
-        b,
-        &mut next_right,
-        &mut right_there,
-        &at_right,
-        first_column,
-        extent.columns,
-        end,
-        &s,
-        false,
-        right_along,
-        made,
-    );
+    fetch(a, &mut next_left, &at_left, first_row, extent.rows, end, &s, true, left_along, made);
+    fetch(b, &mut next_right, &at_right, first_column, extent.columns, end, &s, false, right_along, made);
     let mut depth = start;
     while depth < end {
-        lay_down(&next_left, &left_there, &mut lefts, left_along);
-        lay_down(&next_right, &right_there, &mut rights, right_along);
+        lay_down(&next_left, &mut lefts, left_along);
+        lay_down(&next_right, &mut rights, right_along);
         sync_cube();
         depth += DEPTH;
         if depth < end {
             advance(&mut at_left, &s, true, made);
             advance(&mut at_right, &s, false, made);
-            fetch(
-                a,
-                &mut next_left,
-                &mut left_there,
-                &at_left,
-                first_row,
-                extent.rows,
-                end,
-                &s,
-                true,
-                left_along,
-                made,
-            );
+            fetch(a, &mut next_left, &at_left, first_row, extent.rows, end, &s, true, left_along, made);
             fetch(
                 b,
                 &mut next_right,
-                &mut right_there,
                 &at_right,
                 first_column,
                 extent.columns,
@@ -473,22 +429,18 @@ pub(super) fn launch(
 ) {
     let client = a.client.clone();
     let elements = [element(&a), element(&out)];
-    // SAFETY: `find` gives places within the frames and weights where it says that there is one, and place 0 is read
-    // otherwise; `extent` bounds what is written, and every array and shared strip is as long as its unrolled indices need.
-    unsafe {
-        tensor_kernel::launch_unchecked(
-            &client,
-            count,
-            CubeDim::new_1d(UNITS as u32),
-            WIDE,
-            a.into_buffer_arg(),
-            b.into_buffer_arg(),
-            bias.into_buffer_arg(),
-            out.into_buffer_arg(),
-            sizes,
-            extent,
-            made,
-            elements,
-        );
-    }
+    tensor_kernel::launch(
+        &client,
+        count,
+        CubeDim::new_1d(UNITS as u32),
+        WIDE,
+        a.into_buffer_arg(),
+        b.into_buffer_arg(),
+        bias.into_buffer_arg(),
+        out.into_buffer_arg(),
+        sizes,
+        extent,
+        made,
+        elements,
+    );
 }
