@@ -4,11 +4,9 @@
     python bench/torch_gpu.py --net nmnist --batch-size 64 --time-steps 16 --form eager
 
 Forms:
-  eager        one Python step per time step, single precision, as the paper's code does it
-  bf16         each layer over all T·B frames at once, channels last, bf16 autocast
-  compiled     the same by torch.compile with CUDA graphs: the fastest form we know of
-  spikingjelly the paper's layer string with SpikingJelly's multi-step LIF neurons (its own gradients), its kernels in
-               Triton or CuPy, channels last, bf16 autocast
+  eager     one Python step per time step, single precision, as the paper's code does it
+  bf16      each layer over all T·B frames at once, channels last, bf16 autocast
+  compiled  the same by torch.compile with CUDA graphs: the fastest form we know of
 Networks, input and what a step is are those of torch_forms.py. Printed is a JSON line with the samples per second of the
 median, slowest and fastest training step, and the peak of the GPU's memory.
 """
@@ -18,7 +16,6 @@ import json
 import time
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 import torch_forms as forms
@@ -75,48 +72,9 @@ class Layerwise(forms.Net):
         return x.permute(0, 3, 1, 2) if last else x
 
 
-class JellyNet(Layerwise):
-    """The same with SpikingJelly's neurons."""
-
-    def __init__(self, step):
-        super().__init__(step, None)
-        from spikingjelly.activation_based import neuron, surrogate
-
-        made = []
-        for module in self.layers:
-            if isinstance(module, forms.Lif):
-                module = neuron.LIFNode(tau=2.0, decay_input=False, v_threshold=forms.THRESHOLD,
-                                        surrogate_function=surrogate.ATan(), detach_reset=True, step_mode="m",
-                                        backend=JELLY_BACKEND)
-            made.append(module)
-        self.layers = nn.Sequential(*made)
-
-    def forward(self, x):
-        frames = x.transpose(0, 1) if x.dim() == 5 else x.unsqueeze(0).expand(self.steps, *x.shape)
-        x = frames.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        for module in self.layers:
-            if hasattr(module, "v_threshold"):
-                module.reset()
-                last = x.dim() == 4
-                x = x.permute(0, 2, 3, 1).contiguous() if last else x
-                x = module(x.unflatten(0, (self.steps, -1)).contiguous()).flatten(0, 1)
-                x = x.permute(0, 3, 1, 2) if last else x
-            elif isinstance(module, forms.Dropout):
-                mask = F.dropout(torch.ones_like(x[: len(x) // self.steps]), module.p)
-                x = (x.unflatten(0, (self.steps, -1)) * mask).flatten(0, 1)
-            else:
-                x = module(x)
-        return x.unflatten(0, (self.steps, -1)).mean(0)
-
-
-JELLY_BACKEND = "triton"
-
-
 def build(step, form):
     if form == "eager":
         return step.net("eager")
-    if form == "spikingjelly":
-        return JellyNet(step)
     net = Layerwise(step, TracedLif.apply if form == "compiled" else forms.FusedLif.apply)
     return net.to(memory_format=torch.channels_last)
 
@@ -128,7 +86,7 @@ def main():
                         type=lambda text: tuple(int(n) for n in text.split(",")))
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--time-steps", type=int, default=16)
-    parser.add_argument("--form", choices=["eager", "bf16", "compiled", "spikingjelly"], default="eager")
+    parser.add_argument("--form", choices=["eager", "bf16", "compiled"], default="eager")
     parser.add_argument("--seconds", type=float, default=5.0)
     args = parser.parse_args()
     torch.backends.cudnn.benchmark = True
