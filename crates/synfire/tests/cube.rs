@@ -14,8 +14,8 @@ use burn_cubecl::tensor::CubeTensor;
 use common::{largest, random, spikes, within};
 use synfire::device::{DeviceName, description, list};
 use synfire::ops::{
-    self, AdamWStep, BlockConfig, BlockShape, ConvShape, Lif, LifShape, LinearShape, Method, NormConfig,
-    Pool, PoolShape, Pooling, Precision, SpikeKernels, portable,
+    self, AdamWStep, BlockConfig, BlockShape, ConvShape, IntegratorShape, Lif, LifShape, LinearShape,
+    MeanShape, Method, NormConfig, Pool, PoolShape, Pooling, Precision, RunningShape, SpikeKernels, portable,
 };
 
 /// The device under test, or why there is none.
@@ -46,7 +46,9 @@ fn main() {
     let DispatchDevice::Cube(cube) = device.as_dispatch().clone() else { panic!("{device:?} is no GPU") };
     println!("on {}", description(&device).unwrap_or_default());
     let gpu = Gpu(cube);
-    let tests: [(&str, fn(&Gpu)); 7] = [
+    let tests: [(&str, Test); 9] = [
+        ("readouts", readouts),
+        ("sums_over_steps_and_values", sums_over_steps_and_values),
         ("adamw", adamw),
         ("neurons", neurons),
         ("poolings", poolings),
@@ -66,6 +68,8 @@ fn main() {
         println!("test half_precision ... ignored, the device has no bf16");
     }
 }
+
+type Test = fn(&Gpu);
 
 /// The same values on the CPU and on the GPU.
 #[derive(Clone)]
@@ -122,6 +126,46 @@ fn adamw(gpu: &Gpu) {
         let expected = portable::adamw::<Flex>(rule, all.map(|x| x.cpu.clone()));
         for (found, expected) in found.iter().zip(&expected) {
             agree(&format!("{n} weights"), found, expected, 0.0);
+        }
+    }
+}
+
+fn readouts(gpu: &Gpu) {
+    for (outer, among, inner) in [(1, 1, 1), (70, 10, 1), (1, 16, 300), (3, 5, 7)] {
+        let shape = MeanShape { outer, among, inner };
+        let x = gpu.random(1, &[outer * among, inner]);
+        let grad = gpu.random(2, &[outer * inner]);
+        let what = format!("{shape:?}");
+        agree(&what, &Cube::mean_forward(shape, x.gpu), &portable::mean::<Flex>(shape, x.cpu), 0.1);
+        let found = Cube::mean_backward(shape, grad.gpu);
+        agree(&what, &found, &portable::mean_backward::<Flex>(shape, grad.cpu), 0.0);
+    }
+    for (steps, units, constant) in [(1, 1, false), (6, 33, false), (16, 300, true)] {
+        let shape = IntegratorShape { steps, constant, decay: 0.9 };
+        let current = gpu.random(3, &[if constant { 1 } else { steps }, units]);
+        let grad = gpu.random(4, &[steps, units]);
+        let what = format!("{shape:?}");
+        let found = Cube::integrate_forward(shape, current.gpu);
+        agree(&what, &found, &portable::integrate::<Flex>(shape, current.cpu), 0.0);
+        let found = Cube::integrate_backward(shape, grad.gpu);
+        agree(&what, &found, &portable::integrate_backward::<Flex>(shape, grad.cpu), 0.0);
+    }
+}
+
+fn sums_over_steps_and_values(gpu: &Gpu) {
+    for (steps, repeats, channels) in [(1, 1, 3), (16, 1, 40), (1, 5, 300)] {
+        let shape = RunningShape { steps, repeats, channels, factor: 1.01, momentum: 0.1 };
+        let (before, new) = (gpu.random(5, &[channels]), gpu.random(6, &[steps * channels]));
+        let found = Cube::running(shape, before.gpu, new.gpu);
+        agree(&format!("{shape:?}"), &found, &portable::running::<Flex>(shape, before.cpu, new.cpu), 0.0);
+    }
+    for n in [1, 255, 9000, 100_001] {
+        for squared in [false, true] {
+            let x = gpu.random(7, &[n]);
+            let found = Cube::total(squared, x.gpu);
+            // A sum of so many values, of which each is at most 1.
+            let floor = (n as f64).sqrt();
+            agree(&format!("{n} values"), &found, &portable::total::<Flex>(squared, x.cpu), floor);
         }
     }
 }
@@ -351,11 +395,11 @@ fn statistics_far_from_zero(gpu: &Gpu) {
     };
     let found = Cube::norm_statistics(shape.norm(), gpu.tensor(&x, &[rows, 1, 1, 3]).gpu);
     let variance = fetched(&found.variance).1;
-    for channel in 0..3 {
+    for (channel, &found) in variance.iter().enumerate() {
         let values = || x.iter().skip(channel).step_by(3).map(|&v| f64::from(v));
         let mean = values().sum::<f64>() / rows as f64;
         let exact = values().map(|v| (v - mean).powi(2)).sum::<f64>() / rows as f64;
-        let off = (f64::from(variance[channel]) - exact).abs() / exact;
-        assert!(off <= 1e-3, "channel {channel}: {} for {exact}", variance[channel]);
+        let off = (f64::from(found) - exact).abs() / exact;
+        assert!(off <= 1e-3, "channel {channel}: {found} for {exact}");
     }
 }

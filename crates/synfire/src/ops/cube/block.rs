@@ -4,6 +4,11 @@
 //! pixel by pixel: first for the sums that the batch norm's gradient needs, then for the errors, as on the CPU. Windows at
 //! the edge that are not whole have no output, but neurons, which fire and take part in the statistics.
 
+#![allow(
+    clippy::collapsible_if,
+    reason = "what is known when a kernel is made stands apart from what it decides"
+)]
+
 use super::neuron::{Constants, ConstantsLaunch, error, fires, is_stbp};
 use super::norm::{LANES, ROWS, add_pieces, pieces};
 use super::tensors::{UNITS, contiguous, converted, cubes, element, empty, len};
@@ -260,7 +265,7 @@ fn errors<G: Float>(
                 }
                 share = select(takes, whole, 0.0f32);
                 if fired {
-                    taken[t / 32] = taken[t / 32] | (1u32 << (t % 32) as u32);
+                    taken[t / 32] |= 1u32 << (t % 32) as u32;
                 }
             } else {
                 share = whole / comptime!((made.side * made.side) as f32);
@@ -306,7 +311,7 @@ fn fired_at<F: Float>(
         #[unroll(made.unrolled())]
         for t in 0..made.steps {
             if fires(membranes[t], lif, made.stbp) {
-                any[t / 32] = any[t / 32] | (1u32 << (t % 32) as u32);
+                any[t / 32] |= 1u32 << (t % 32) as u32;
             }
         }
     }

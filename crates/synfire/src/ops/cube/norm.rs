@@ -158,11 +158,9 @@ fn join_kernel(
     }
     let all = join_rows(&Moments { count, mean: mean_of_own, squares: squares_of_own });
     if UNIT_POS_Y == 0 && channel < channels {
-        let squares = select(all.squares > 0.0f32, all.squares, 0.0f32);
         mean[step * channels + channel] = all.mean;
         // What is no number stays none, so that it is found.
-        variance[step * channels + channel] =
-            select(all.squares == all.squares, squares, all.squares) / all.count;
+        variance[step * channels + channel] = select(all.squares < 0.0f32, 0.0f32, all.squares) / all.count;
     }
 }
 
