@@ -45,6 +45,7 @@ Examples:
   synfire compare digits --seeds 3                stbp, bpsa and bpsta beside each other
   synfire report runs/digits                      a page of it: curves, spikes, energy, mistakes
   synfire net describe nmnist                     layers, shapes, parameters, MACs
+  synfire devices                                 the CPU and GPUs that --device can name
   synfire data show recording.raw -o film.gif     what an event camera saw
 
 `synfire COMMAND --help` explains a command.
