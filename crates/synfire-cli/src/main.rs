@@ -45,6 +45,7 @@ Examples:
   synfire compare digits --seeds 3                stbp, bpsa and bpsta beside each other
   synfire report runs/digits                      a page of it: curves, spikes, energy, mistakes
   synfire net describe nmnist                     layers, shapes, parameters, MACs
+  synfire devices                                 the CPU and GPUs that --device can name
   synfire data show recording.raw -o film.gif     what an event camera saw
 
 `synfire COMMAND --help` explains a command.
@@ -62,6 +63,7 @@ enum Command {
     Data(commands::data::Data),
     Verify(commands::verify::Verify),
     Bench(commands::bench::Bench),
+    Devices(commands::devices::Devices),
 }
 
 fn main() -> ExitCode {
@@ -98,6 +100,7 @@ fn run(arguments: Arguments, console: &Console) -> Result<ExitCode, commands::Er
         Command::Data(data) => data.run(console),
         Command::Verify(verify) => verify.run(console),
         Command::Bench(bench) => bench.run(console),
+        Command::Devices(devices) => devices.run(console),
     }
 }
 

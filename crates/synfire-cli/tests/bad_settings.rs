@@ -76,7 +76,7 @@ fn unknown_names() {
     refused(&sandbox, &["--frame-size", "64"], &["--frame-size", "64x64"]);
     refused(&sandbox, &["--downsampling", "mean"], &["--downsampling", "nearest, area, sum"]);
     refused(&sandbox, &["--recipe", "soup"], &["soup", "paper"]);
-    refused(&sandbox, &["--device", "cuda"], &["--device cuda", "cpu"]);
+    refused(&sandbox, &["--device", "gpu"], &["--device gpu", "unknown device", "cuda", "webgpu"]);
     refused(&sandbox, &["--learning-rate", "1"], &["--learning-rate"]);
 }
 

@@ -41,6 +41,7 @@
 //!
 //! # Modules, from the operations up
 //!
+//! - [`device`]: where networks run.
 //! - [`ops`]: convolution, batch norm, neurons and pooling on tensors, each with its backward pass.
 //! - [`net`]: layer strings, their sizes, networks, and what a forward pass notes down.
 //! - [`encode`]: still images to one frame a time step.
@@ -58,6 +59,7 @@
 
 pub mod anytime;
 pub mod compare;
+pub mod device;
 pub mod encode;
 pub mod energy;
 pub mod file;

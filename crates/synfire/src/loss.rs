@@ -1,5 +1,6 @@
 //! What training minimises, from the readout `[T, B, classes]` and the labels.
 
+use crate::ops::{self, MeanShape};
 use burn::tensor::{Int, Tensor, TensorData, activation};
 use std::fmt;
 use std::str::FromStr;
@@ -41,8 +42,9 @@ impl FromStr for Loss {
 
 /// The mean over time of a readout `[T, B, classes]`: `[B, classes]`.
 pub fn mean_over_time(readout: Tensor<3>) -> Tensor<2> {
-    let [_, batch, classes] = readout.dims();
-    readout.mean_dim(0).reshape([batch, classes])
+    let [steps, batch, classes] = readout.dims();
+    let shape = MeanShape { outer: 1, among: steps, inner: batch * classes };
+    ops::mean(readout, shape).reshape([batch, classes])
 }
 
 /// What a batch should be taken for.

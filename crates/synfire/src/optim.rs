@@ -1,9 +1,11 @@
 //! Optimisers (Burn's arithmetic, per flat parameter), gradient clipping and learning-rate schedules.
 
+use crate::device::is_cpu;
 use crate::net::Net;
+use crate::ops::{self, AdamWStep};
 use burn::optim::{
-    AdamW, AdamWConfig, RecordState, Sgd, SgdConfig, StateSink, StateSource, decay::WeightDecayConfig,
-    momentum::MomentumConfig,
+    AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, RecordState, Sgd, SgdConfig, StateSink,
+    StateSource, decay::WeightDecayConfig, momentum::MomentumConfig,
 };
 use burn::tensor::{Tensor, TensorData};
 use std::collections::BTreeMap;
@@ -102,7 +104,8 @@ pub struct Optimizer {
 
 #[derive(Clone)]
 enum Rule {
-    AdamW(AdamW, States<AdamW>),
+    /// With the weight decay.
+    AdamW(AdamW, f64, States<AdamW>),
     Sgd(Sgd, States<Sgd>),
 }
 
@@ -146,8 +149,8 @@ impl Optimizer {
     pub fn new(kind: OptimizerKind, weight_decay: f64, momentum: f64) -> Self {
         let rule = match kind {
             OptimizerKind::AdamW => {
-                let config = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(weight_decay as f32);
-                Rule::AdamW(config.build(), Vec::new())
+                let config = AdamWConfig::new().with_epsilon(EPS).with_weight_decay(weight_decay as f32);
+                Rule::AdamW(config.build(), weight_decay, Vec::new())
             }
             OptimizerKind::Sgd => {
                 let config = SgdConfig::new()
@@ -167,7 +170,10 @@ impl Optimizer {
     /// One step: `gradients` in the order of the network's parameters.
     pub fn step(&mut self, net: &mut Net, gradients: Vec<Tensor<1>>, rate: f64) {
         match &mut self.rule {
-            Rule::AdamW(rule, states) => step(rule, states, net, gradients, rate),
+            Rule::AdamW(_, decay, states) if !is_cpu(net.device()) => {
+                adamw_steps(*decay, states, net, gradients, rate);
+            }
+            Rule::AdamW(rule, _, states) => step(rule, states, net, gradients, rate),
             Rule::Sgd(rule, states) => step(rule, states, net, gradients, rate),
         }
     }
@@ -175,7 +181,7 @@ impl Optimizer {
     /// The state of every parameter by name.
     pub fn state(&self, net: &mut Net) -> OptimizerState {
         match &self.rule {
-            Rule::AdamW(_, states) => flatten::<AdamW>(states, net),
+            Rule::AdamW(_, _, states) => flatten::<AdamW>(states, net),
             Rule::Sgd(_, states) => flatten::<Sgd>(states, net),
         }
     }
@@ -187,7 +193,7 @@ impl Optimizer {
     pub fn restore(&mut self, net: &mut Net, state: OptimizerState) -> Result<(), String> {
         self.state_after_a_step(net).compare(&state)?;
         match &mut self.rule {
-            Rule::AdamW(_, states) => *states = unflatten::<AdamW>(net, state),
+            Rule::AdamW(_, _, states) => *states = unflatten::<AdamW>(net, state),
             Rule::Sgd(_, states) => *states = unflatten::<Sgd>(net, state),
         }
         Ok(())
@@ -218,6 +224,35 @@ fn step<O: burn::optim::Optimizer>(
     }
 }
 
+/// Burn's defaults, which are PyTorch's.
+const BETAS: [f32; 2] = [0.9, 0.999];
+/// PyTorch's.
+const EPS: f32 = 1e-8;
+
+/// The same step as Burn's, as one operation for each parameter: on a GPU the launches of a dozen would take longer than the
+/// work.
+fn adamw_steps(decay: f64, states: &mut States<AdamW>, net: &mut Net, gradients: Vec<Tensor<1>>, rate: f64) {
+    states.resize(gradients.len(), None);
+    for ((parameter, gradient), state) in net.parameters().into_iter().zip(gradients).zip(states) {
+        let (time, moments) = match state.take() {
+            Some(AdamWState { momentum }) => (momentum.time + 1, [momentum.moment_1, momentum.moment_2]),
+            None => (1, [gradient.zeros_like(), gradient.zeros_like()]),
+        };
+        let rule = AdamWStep {
+            rate: rate as f32,
+            keep: (1.0 - rate * f64::from(decay as f32)) as f32,
+            betas: BETAS,
+            eps: EPS,
+            corrections: BETAS.map(|beta| 1.0 - beta.powi(time as i32)),
+        };
+        let [first, second] = moments;
+        let [value, moment_1, moment_2] = ops::adamw(rule, [parameter.value(), gradient, first, second]);
+        parameter.set(value);
+        let momentum = AdaptiveMomentumState { time, moment_1, moment_2, max_moment_2: None };
+        *state = Some(AdamWState { momentum });
+    }
+}
+
 fn flatten<O: burn::optim::Optimizer>(states: &States<O>, net: &mut Net) -> OptimizerState {
     let mut sink = StateSink::default();
     for (parameter, state) in net.parameters().into_iter().zip(states) {
@@ -243,8 +278,12 @@ fn unflatten<O: burn::optim::Optimizer>(net: &mut Net, state: OptimizerState) ->
         .collect()
 }
 
-/// The Euclidean norm of each gradient, summed in `f64`.
+/// The Euclidean norm of each gradient: on the CPU summed in `f64`, on other devices where the gradients are, in `f32`.
 pub fn norms(gradients: &[Tensor<1>]) -> Vec<f64> {
+    if gradients.first().is_some_and(|gradient| !is_cpu(&gradient.device())) {
+        let squares = ops::totals(true, gradients.iter().cloned());
+        return squares.into_iter().map(|square| f64::from(square).sqrt()).collect();
+    }
     let norm = |gradient: &Tensor<1>| {
         let data = gradient.to_data();
         let values = data.as_slice::<f32>().expect("f32 gradients");

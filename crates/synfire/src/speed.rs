@@ -174,6 +174,8 @@ pub fn measure(net: &mut Net, load: &Load, loss: Loss, time: Duration) -> Result
     let train = Times::measure(batch, time, || {
         let loss = training.step(net)?;
         first_loss.get_or_insert(loss);
+        // A GPU may still be at the optimiser; what goes wrong there shows when values are read.
+        let _ = net.device().sync();
         Ok(())
     })?;
     Ok(Speed { train, infer, first_loss: first_loss.expect("a step ran") })

@@ -9,6 +9,7 @@ use clap::Args;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
+use synfire::device::is_cpu;
 use synfire::net::Norm;
 use synfire::ops::Method;
 use synfire::speed::{densities, measure, profile, save_step};
@@ -84,6 +85,9 @@ impl Bench {
             Error::usage(format!("--seconds {}: expected a number of at least 0", self.seconds))
         })?;
         let device = self.device.open()?;
+        if self.profile && !is_cpu(&device) {
+            return Err(Error::usage("--profile: the kernels of the CPU alone are timed one by one"));
+        }
         let mut case = match (&self.net, &self.checkpoint) {
             (Some(name), _) => self.untrained(name, &device)?,
             (None, Some(path)) => self.trained(path, console, &device)?,
@@ -98,7 +102,8 @@ impl Bench {
             console.json(&serde_json::json!({ "step": file.display().to_string() }));
             return Ok(ExitCode::SUCCESS);
         }
-        let densities = densities(&case.net, &case.load);
+        // How they are computed is chosen by density on the CPU alone.
+        let densities = if is_cpu(&device) { densities(&case.net, &case.load) } else { Vec::new() };
         let speed = measure(&mut case.net, &case.load, case.loss, time)?;
         let peak = report::peak_memory();
         let profile =

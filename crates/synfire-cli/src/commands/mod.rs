@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod compare;
 pub(crate) mod data;
+pub(crate) mod devices;
 pub(crate) mod energy;
 pub(crate) mod eval;
 pub(crate) mod infer;
@@ -14,6 +15,7 @@ pub(crate) mod verify;
 use burn::tensor::Device;
 use image::{DynamicImage, ImageReader};
 use std::path::{Path, PathBuf};
+use synfire::device::{DeviceError, DeviceName};
 use synfire::file::FileError;
 use synfire::net::{Net, NonFinite};
 use synfire::train::{Checkpoint, ConfigError, RunFolder, TrainConfig, TrainError};
@@ -103,17 +105,22 @@ impl From<NonFinite> for Error {
 /// Where to compute.
 #[derive(clap::Args, Debug)]
 pub(crate) struct DeviceArgument {
-    /// Where to compute; this build knows the CPU alone.
+    /// Where to compute: cpu, cuda, vulkan, metal or webgpu, the latter with a number if wanted (cuda:1). `synfire devices`
+    /// lists what there is.
     #[arg(long, default_value = "cpu", value_name = "DEVICE")]
     device: String,
 }
 
 impl DeviceArgument {
     pub(crate) fn open(&self) -> Result<Device, Error> {
-        match self.device.as_str() {
-            "cpu" => Ok(Device::flex()),
-            other => Err(Error::usage(format!("--device {other}: this build computes on the cpu alone"))),
-        }
+        let opened = self.device.parse::<DeviceName>().and_then(DeviceName::open);
+        opened.map_err(|error| {
+            let text = format!("--device {}: {error}", self.device);
+            match error {
+                DeviceError::Unknown(_) | DeviceError::NotBuiltIn { .. } => Error::usage(text),
+                _ => Error::failed(text),
+            }
+        })
     }
 }
 

@@ -40,7 +40,10 @@ impl Verify {
         if self.ops == "portable" {
             set_implementation(Implementation::Portable);
         }
-        let precision = self.precision.here();
+        if !self.precision.fits(&device) {
+            return Err(Error::usage("--precision bf16: the device has no bf16"));
+        }
+        let precision = self.precision.on(&device);
         let row = |check: [&str; 5]| {
             let [file, name, difference, tolerance, verdict] = check;
             format!("{file:<20} {name:<48} {difference:>12} {tolerance:>12}  {verdict}")

@@ -5,6 +5,7 @@
 //! the batch norms, which every value of a convolution enters, and in what linear layers compute.
 
 use super::{Input, Net, Pass};
+use crate::ops;
 use burn::tensor::Tensor;
 
 /// The first place where a value is NaN or infinite.
@@ -55,6 +56,14 @@ fn is_finite<const D: usize>(x: &Tensor<D>) -> bool {
     first_in(x).is_none()
 }
 
+/// The first of `tensors` that holds a value that is NaN or infinite. Their sums are fetched together: each fetch waits for
+/// the device.
+fn first_of(tensors: Vec<Tensor<1>>) -> Option<usize> {
+    let sums = ops::totals(false, tensors.iter().cloned());
+    // A sum may be infinite though no term is.
+    sums.iter().zip(&tensors).position(|(sum, x)| !sum.is_finite() && !is_finite(x))
+}
+
 impl Input {
     /// Checks every value.
     ///
@@ -93,8 +102,9 @@ impl Net {
         let mut tensors: Vec<_> =
             self.parameters().into_iter().map(|p| (p.name.clone(), p.value())).collect();
         tensors.extend(self.buffers().into_iter().map(|b| (b.name.clone(), b.value.clone())));
-        match tensors.into_iter().find(|(_, value)| !is_finite(value)) {
-            Some((name, _)) => Err(NonFinite::Tensor(name)),
+        let (mut names, values): (Vec<_>, Vec<_>) = tensors.into_iter().unzip();
+        match first_of(values) {
+            Some(place) => Err(NonFinite::Tensor(names.swap_remove(place))),
             None => Ok(()),
         }
     }
@@ -106,14 +116,16 @@ impl Net {
     /// # Errors
     /// If a value was NaN or infinite: the first such layer.
     pub(crate) fn check_norms(&mut self) -> Result<(), NonFinite> {
+        let (mut modules, mut values) = (Vec::new(), Vec::new());
         for (layer, planned) in self.layers.iter_mut().zip(&self.plan.layers) {
             let Some(owner) = layer.owner() else { continue };
-            let statistics = owner.buffers().into_iter().all(|buffer| is_finite(&buffer.value));
-            let parameters = owner.parameters().into_iter().all(|parameter| is_finite(&parameter.value()));
-            if !(statistics && parameters) {
-                return Err(NonFinite::Layer(format!("layers.{}", planned.module)));
-            }
+            values.extend(owner.buffers().into_iter().map(|buffer| buffer.value.clone()));
+            values.extend(owner.parameters().into_iter().map(|parameter| parameter.value()));
+            modules.resize(values.len(), planned.module);
         }
-        Ok(())
+        match first_of(values) {
+            Some(place) => Err(NonFinite::Layer(format!("layers.{}", modules[place]))),
+            None => Ok(()),
+        }
     }
 }

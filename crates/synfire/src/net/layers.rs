@@ -3,8 +3,11 @@
 use super::parameter::{Buffer, Parameter};
 use super::pass::{Flow, Norm, Pass};
 use super::spec::Readout;
-use crate::ops::{self, BlockConfig, BlockShape, ConvConfig, ConvShape, NormConfig, NormShape, Pool, Stats};
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use crate::ops::{
+    self, BlockConfig, BlockShape, ConvConfig, ConvShape, IntegratorShape, MeanShape, NormConfig, NormShape,
+    Pool, RunningShape, Stats,
+};
+use burn::tensor::{Device, Tensor, activation};
 use rand_chacha::ChaCha8Rng;
 
 /// Added to the variance by every batch norm (PyTorch's default).
@@ -168,18 +171,11 @@ impl ConvNorm {
     }
 }
 
-/// running ← (1-m)·running + m·new, once for each time step in order.
+/// Moves a running statistic on by those of a batch, each step's seen so often.
 fn update_running(running: &mut Buffer, new: Tensor<1>, norm: &NormShape, repeats: usize, factor: f64) {
-    let keep = 1.0 - MOMENTUM;
-    let n = norm.steps * repeats;
-    // The last step weighs m, the one before m·(1-m), …; a repeated step carries the weights of all its turns.
-    let weight_of_turn = |k: usize| MOMENTUM * keep.powi((n - 1 - k) as i32) * factor;
-    let weights: Vec<f32> = (0..norm.steps)
-        .map(|t| (t * repeats..(t + 1) * repeats).map(weight_of_turn).sum::<f64>() as f32)
-        .collect();
-    let weights = Tensor::<1>::from_floats(weights.as_slice(), &new.device()).reshape([norm.steps, 1]);
-    let seen = (new.reshape([norm.steps, norm.channels]) * weights).sum_dim(0).reshape([norm.channels]);
-    running.value = running.value.clone() * (keep.powi(n as i32) as f32) + seen;
+    let (steps, channels) = (norm.steps, norm.channels);
+    let shape = RunningShape { steps, repeats, channels, factor, momentum: MOMENTUM };
+    running.value = ops::running(running.value.clone(), new, shape);
 }
 
 /// A residual block: conv-norm-ReLU-neuron, conv-norm, plus the shortcut, ReLU, neuron.
@@ -294,35 +290,19 @@ impl ReadoutLayer {
             Readout::LeakyIntegrator => integrate(current, pass),
         };
         let batch = units.dims()[0] / pass.steps;
-        units.reshape([pass.steps, batch, self.classes, self.voters]).mean_dim(3).reshape([
-            pass.steps,
-            batch,
-            self.classes,
-        ])
+        let shape = MeanShape { outer: pass.steps * batch * self.classes, among: self.voters, inner: 1 };
+        ops::mean(units, shape).reshape([pass.steps, batch, self.classes])
     }
 }
 
-/// u\[t\] = λ·u\[t-1\] + I\[t\] for all t: a product with the triangle of powers of λ.
+/// Leaky integrators behind `current`.
 fn integrate(current: Flow<2>, pass: &Pass) -> Tensor<2> {
     let [rows, units] = current.values.dims();
-    let steps = pass.steps;
-    let decay = f64::from(pass.lif.decay);
-    let power = |t: usize, k: usize| if k <= t { decay.powi((t - k) as i32) } else { 0.0 };
-    let present = if current.constant { 1 } else { steps };
-    let triangle: Vec<f32> = (0..steps)
-        .flat_map(|t| {
-            (0..present).map(move |k| {
-                // A constant current enters at every step up to t.
-                let sum: f64 =
-                    if present == steps { power(t, k) } else { (0..=t).map(|k| power(t, k)).sum() };
-                sum as f32
-            })
-        })
-        .collect();
-    let triangle =
-        Tensor::<2>::from_data(TensorData::new(triangle, [steps, present]), &current.values.device().inner());
+    let shape = IntegratorShape { steps: pass.steps, constant: current.constant, decay: pass.lif.decay };
+    let present = current.steps_present(pass.steps);
     let batch = rows / present;
-    triangle.matmul(current.values.reshape([present, batch * units])).reshape([steps * batch, units])
+    ops::integrate(current.values.reshape([present, batch * units]), shape)
+        .reshape([pass.steps * batch, units])
 }
 
 /// Visits every parameter of a layer in the order of its state dict.

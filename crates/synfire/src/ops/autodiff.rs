@@ -1,15 +1,16 @@
 //! The differentiable operations: forward and backward of [`SpikeKernels`] joined for Burn's autodiff.
 
 use super::{
-    BlockConfig, ConvConfig, LifShape, LinearShape, NormConfig, PoolShape, Pooling, SpikeKernels, SpikeOps,
-    Stats,
+    AdamWStep, BlockConfig, ConvConfig, IntegratorShape, LifShape, LinearShape, MeanShape, NormConfig,
+    PoolShape, Pooling, RunningShape, SpikeKernels, SpikeOps, Stats,
 };
-use burn::backend::AutodiffBackend;
 use burn::backend::autodiff::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
+use burn::backend::{AutodiffBackend, TensorMetadata};
+use burn::tensor::Shape;
 
 #[derive(Debug)]
 struct Conv2d;
@@ -108,6 +109,34 @@ impl<B: SpikeKernels> Backward<B, 1> for Neuron {
         let grad = grads.consume::<B>(&ops.node);
         if let [Some(node)] = ops.parents {
             grads.register::<B>(node.id, B::lif_backward(shape, membrane, grad));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Mean;
+impl<B: SpikeKernels> Backward<B, 1> for Mean {
+    /// With the shape of the values.
+    type State = (Shape, MeanShape);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let (values, shape) = ops.state;
+        let grad = grads.consume::<B>(&ops.node);
+        if let [Some(node)] = ops.parents {
+            grads.register::<B>(node.id, B::float_reshape(B::mean_backward(shape, grad), values));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Integrator;
+impl<B: SpikeKernels> Backward<B, 1> for Integrator {
+    type State = IntegratorShape;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        if let [Some(node)] = ops.parents {
+            grads.register::<B>(node.id, B::integrate_backward(ops.state, grad));
         }
     }
 }
@@ -215,6 +244,49 @@ impl<B: SpikeKernels, C: CheckpointStrategy> SpikeOps for Autodiff<B, C> {
             OpsKind::Tracked(prep) => prep.finish((membrane, shape), spikes),
             OpsKind::UnTracked(prep) => prep.finish(spikes),
         }
+    }
+
+    fn mean_op(x: FloatTensor<Self>, shape: MeanShape) -> FloatTensor<Self> {
+        let prep = Mean.prepare::<C>([x.node()]).compute_bound().stateful();
+        let x = x.into_primitive();
+        let values = x.shape();
+        let y = B::mean_forward(shape, x);
+        match prep {
+            OpsKind::Tracked(prep) => prep.finish((values, shape), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn integrate_op(current: FloatTensor<Self>, shape: IntegratorShape) -> FloatTensor<Self> {
+        let prep = Integrator.prepare::<C>([current.node()]).compute_bound().stateful();
+        let y = B::integrate_forward(shape, current.into_primitive());
+        match prep {
+            OpsKind::Tracked(prep) => prep.finish(shape, y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn running_op(
+        running: FloatTensor<Self>,
+        new: FloatTensor<Self>,
+        shape: RunningShape,
+    ) -> FloatTensor<Self> {
+        Self::from_inner(B::running(shape, running.into_primitive(), new.into_primitive()))
+    }
+
+    fn total_op(x: FloatTensor<Self>, squared: bool) -> FloatTensor<Self> {
+        Self::from_inner(B::total(squared, x.into_primitive()))
+    }
+
+    fn adamw_op(
+        value: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        moment_1: FloatTensor<Self>,
+        moment_2: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let tensors = [value, grad, moment_1, moment_2].map(|x| x.into_primitive());
+        B::adamw(step, tensors).map(Self::from_inner).into()
     }
 
     fn pool_op(x: FloatTensor<Self>, kind: Pooling, shape: PoolShape) -> FloatTensor<Self> {

@@ -5,7 +5,7 @@ mod tensors;
 use super::clock::{self, Kind};
 use super::{
     BlockConfig, ConvConfig, ConvShape, LifShape, LinearShape, NormConfig, NormShape, PoolShape, Pooling,
-    SpikeKernels, SpikeOps, Stats, portable,
+    SpikeKernels, Stats, portable,
 };
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
@@ -390,55 +390,5 @@ impl SpikeKernels for Flex {
             Pooling::Average => pool::avg_pool_backward(Isa::detect(), &s, slice(&grad), &mut out),
         }
         tensor(out, &[s.frames, s.height, s.width, s.channels])
-    }
-}
-
-impl SpikeOps for Flex {
-    fn conv2d_op(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, config: ConvConfig) -> FlexTensor {
-        Self::conv2d_forward(config.shape, x, weight, bias)
-    }
-
-    fn linear_op(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, shape: LinearShape) -> FlexTensor {
-        Self::linear_forward(shape, x, weight, bias)
-    }
-
-    fn batch_norm_op(
-        x: FlexTensor,
-        gamma: FlexTensor,
-        beta: FlexTensor,
-        config: NormConfig,
-    ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        let (y, stats) = Self::batch_norm_forward(config, x, gamma, beta);
-        (y, stats.mean, stats.variance)
-    }
-
-    fn block_op(
-        z: FlexTensor,
-        gamma: FlexTensor,
-        beta: FlexTensor,
-        config: BlockConfig,
-    ) -> (FlexTensor, FlexTensor, FlexTensor, FlexTensor) {
-        let stats = Self::norm_statistics(config.shape.norm(), z.clone());
-        let (y, rate) = Self::block_forward(config, z, &stats, gamma, beta);
-        (y, stats.mean, stats.variance, rate)
-    }
-
-    fn block_inference_op(
-        z: FlexTensor,
-        mean: FlexTensor,
-        variance: FlexTensor,
-        gamma: FlexTensor,
-        beta: FlexTensor,
-        config: BlockConfig,
-    ) -> (FlexTensor, FlexTensor) {
-        Self::block_forward(config, z, &Stats { mean, variance }, gamma, beta)
-    }
-
-    fn lif_op(current: FlexTensor, shape: LifShape) -> FlexTensor {
-        Self::lif_forward(shape, current).0
-    }
-
-    fn pool_op(x: FlexTensor, kind: Pooling, shape: PoolShape) -> FlexTensor {
-        Self::pool_forward(kind, shape, x)
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! 1. [`SpikeKernels`]: forward and backward as plain functions of a backend's tensors. Every method has a
 //!    default body in Burn tensor operations ([`portable`]), so a new backend works with an empty `impl`;
-//!    Burn's CPU backend Flex runs `synfire-kernels` instead (`flex.rs`).
+//!    Burn's CPU backend Flex runs `synfire-kernels` instead (`flex.rs`), its GPU backend kernels in CubeCL (`cube`).
 //! 2. [`SpikeOps`]: the differentiable operation, dispatched by Burn to the backend a tensor lives on
 //!    (`autodiff.rs` joins forward and backward).
 //! 3. The functions of this module: the same on [`Tensor`]s, for layers and for users.
@@ -15,13 +15,16 @@
 mod autodiff;
 pub mod block;
 pub mod clock;
+#[cfg(feature = "gpu")]
+mod cube;
 mod flex;
+mod plain;
 pub mod portable;
 
 pub use block::{BlockConfig, BlockShape, Pool, block_inference};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Tensor, Transaction};
 pub use flex::{Implementation, implementation, set_implementation};
 pub use synfire_kernels::bf16::Precision;
 pub use synfire_kernels::conv::ConvShape;
@@ -112,6 +115,58 @@ pub struct Stats<T> {
     pub mean: T,
     /// Mean square distance from the mean.
     pub variance: T,
+}
+
+/// A mean over the middle axis of `[outer, among, inner]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MeanShape {
+    /// Groups of means.
+    pub outer: usize,
+    /// Values of a mean.
+    pub among: usize,
+    /// Means of a group.
+    pub inner: usize,
+}
+
+/// A leaky integrator over all T steps: u\[t\] = λ·u\[t-1\] + I\[t\], without threshold or reset.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct IntegratorShape {
+    /// Time steps T.
+    pub steps: usize,
+    /// The current is the same at every step and given once.
+    pub constant: bool,
+    /// λ.
+    pub decay: f32,
+}
+
+/// How the running statistics of a batch norm move on by those of a batch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RunningShape {
+    /// Time steps that have statistics of their own, in order.
+    pub steps: usize,
+    /// How often each is seen in turn.
+    pub repeats: usize,
+    /// Channels.
+    pub channels: usize,
+    /// What new values are multiplied with first.
+    pub factor: f64,
+    /// The weight of new values.
+    pub momentum: f64,
+}
+
+/// What a step of AdamW needs beside its tensors.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamWStep {
+    /// The learning rate.
+    pub rate: f32,
+    /// What is left of a weight: one less the learning rate times the weight decay.
+    pub keep: f32,
+    /// How much of each moment is kept.
+    pub betas: [f32; 2],
+    /// Added to the root of the second moment.
+    pub eps: f32,
+    /// What each moment is divided by, since it began at zero: 1 - βᵗ.
+    pub corrections: [f32; 2],
 }
 
 /// Forward and backward of every operation on the tensors of one backend. The default bodies are built from
@@ -245,6 +300,41 @@ pub trait SpikeKernels: Backend {
         block::backward::<Self>(config, z, stats, gamma, beta, grad)
     }
 
+    /// Means over the middle axis: `[outer·among·inner]` values in any shape to `[outer·inner]`.
+    fn mean_forward(shape: MeanShape, x: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::mean::<Self>(shape, x)
+    }
+
+    /// Gradient of [`mean_forward`](Self::mean_forward), `[outer·among·inner]`.
+    fn mean_backward(shape: MeanShape, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::mean_backward::<Self>(shape, grad)
+    }
+
+    /// All T steps of leaky integrators: `[T, N]`, or `[1, N]` of a constant current, to potentials `[T, N]`.
+    fn integrate_forward(shape: IntegratorShape, current: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::integrate::<Self>(shape, current)
+    }
+
+    /// Gradient of [`integrate_forward`](Self::integrate_forward) for the current.
+    fn integrate_backward(shape: IntegratorShape, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::integrate_backward::<Self>(shape, grad)
+    }
+
+    /// running ← (1-m)·running + m·factor·new, once for each time step in order: `[C]` and `[steps·C]` to `[C]`.
+    fn running(s: RunningShape, running: FloatTensor<Self>, new: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::running::<Self>(s, running, new)
+    }
+
+    /// The sum of all values or of their squares, `[1]`.
+    fn total(squared: bool, x: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::total::<Self>(squared, x)
+    }
+
+    /// A step of AdamW: a parameter, its gradient and its two moments, to the parameter and the moments after it.
+    fn adamw(step: AdamWStep, tensors: [FloatTensor<Self>; 4]) -> [FloatTensor<Self>; 3] {
+        portable::adamw::<Self>(step, tensors)
+    }
+
     /// Pooling: `[F, H, W, C]` to `[F, H', W', C]`.
     fn pool_forward(kind: Pooling, shape: PoolShape, x: FloatTensor<Self>) -> FloatTensor<Self> {
         portable::pool::<Self>(kind, shape, x)
@@ -262,7 +352,7 @@ pub trait SpikeKernels: Backend {
 }
 
 /// The differentiable operations. Call the functions of this module rather than the trait.
-#[backend_extension(Autodiff, Flex)]
+#[backend_extension(Autodiff, Flex, Cube: cfg(feature = "gpu"))]
 pub trait SpikeOps: Backend {
     /// See [`conv2d`].
     fn conv2d_op(
@@ -303,6 +393,26 @@ pub trait SpikeOps: Backend {
         beta: FloatTensor<Self>,
         config: BlockConfig,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
+    /// See [`mean`].
+    fn mean_op(x: FloatTensor<Self>, shape: MeanShape) -> FloatTensor<Self>;
+    /// See [`integrate`].
+    fn integrate_op(current: FloatTensor<Self>, shape: IntegratorShape) -> FloatTensor<Self>;
+    /// See [`running`].
+    fn running_op(
+        running: FloatTensor<Self>,
+        new: FloatTensor<Self>,
+        shape: RunningShape,
+    ) -> FloatTensor<Self>;
+    /// See [`totals`].
+    fn total_op(x: FloatTensor<Self>, squared: bool) -> FloatTensor<Self>;
+    /// See [`adamw`].
+    fn adamw_op(
+        value: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        moment_1: FloatTensor<Self>,
+        moment_2: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
     /// See [`pool`].
     fn pool_op(x: FloatTensor<Self>, kind: Pooling, shape: PoolShape) -> FloatTensor<Self>;
 }
@@ -371,6 +481,43 @@ pub fn batch_norm(
 /// If the first dimension is not divisible by the number of steps.
 pub fn lif<const D: usize>(current: Tensor<D>, shape: LifShape) -> Tensor<D> {
     Tensor::from_dispatch(Dispatch::lif_op(current.into_dispatch(), shape))
+}
+
+/// The means over the axis in the middle of `shape`: values in any shape to `[outer·inner]`.
+///
+/// # Panics
+/// If their number is not that of the shape.
+pub fn mean<const D: usize>(x: Tensor<D>, shape: MeanShape) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::mean_op(x.into_dispatch(), shape))
+}
+
+/// Leaky integrators over all T steps: current `[T, N]`, or `[1, N]` where it is constant, to potentials `[T, N]`.
+///
+/// # Panics
+/// If the first dimension is another.
+pub fn integrate(current: Tensor<2>, shape: IntegratorShape) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::integrate_op(current.into_dispatch(), shape))
+}
+
+/// Running statistics `[C]` moved on by those of a batch, `[steps·C]`. No gradient passes.
+pub fn running(running: Tensor<1>, new: Tensor<1>, shape: RunningShape) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::running_op(running.into_dispatch(), new.into_dispatch(), shape))
+}
+
+/// The sum of each tensor's values, or of their squares. They are fetched together, since each fetch waits for the device.
+pub fn totals(squared: bool, tensors: impl IntoIterator<Item = Tensor<1>>) -> Vec<f32> {
+    let total =
+        |x: Tensor<1>| Tensor::<1>::from_dispatch(Dispatch::total_op(x.inner().into_dispatch(), squared));
+    let all = tensors.into_iter().fold(Transaction::default(), |all, x| all.register(total(x)));
+    all.execute().into_iter().flat_map(|data| data.iter::<f32>().collect::<Vec<_>>()).collect()
+}
+
+/// A step of AdamW of one parameter: `[value, gradient, first moment, second moment]` to value and moments after it, as one
+/// operation. No gradient passes.
+pub fn adamw(step: AdamWStep, tensors: [Tensor<1>; 4]) -> [Tensor<1>; 3] {
+    let [value, grad, moment_1, moment_2] = tensors.map(Tensor::into_dispatch);
+    let (value, moment_1, moment_2) = Dispatch::adamw_op(value, grad, moment_1, moment_2, step);
+    [value, moment_1, moment_2].map(Tensor::from_dispatch)
 }
 
 /// Pooling of `[F, H, W, C]` with a square window, no padding, output sizes rounded down.

@@ -2,11 +2,14 @@
 //!
 //! Shapes and formulas are those of [`SpikeKernels`](super::SpikeKernels).
 
-use super::{ConvShape, LifShape, LinearShape, Method, NormConfig, NormShape, PoolShape, Pooling, Stats};
+use super::{
+    AdamWStep, ConvShape, IntegratorShape, LifShape, LinearShape, MeanShape, Method, NormConfig, NormShape,
+    PoolShape, Pooling, RunningShape, Stats,
+};
 use burn::backend::ops::ConvOptions;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata, get_device_settings};
-use burn::tensor::{FloatDType, Shape, Slice};
+use burn::tensor::{FloatDType, Shape, Slice, TensorData};
 
 /// Frames `[F, H, W, C]` seen as `[F, C, H, W]`.
 fn channels_first<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
@@ -290,6 +293,85 @@ pub fn lif_backward<B: Backend>(
         return B::float_reshape(B::float_sum_dim(all, 0), out);
     }
     B::float_reshape(all, out)
+}
+
+/// Means over the middle axis.
+pub fn mean<B: Backend>(s: MeanShape, x: FloatTensor<B>) -> FloatTensor<B> {
+    let means = B::float_mean_dim(reshape::<B, 3>(x, [s.outer, s.among, s.inner]), 1);
+    reshape::<B, 1>(means, [s.outer * s.inner])
+}
+
+/// Gradient of [`mean`].
+pub fn mean_backward<B: Backend>(s: MeanShape, grad: FloatTensor<B>) -> FloatTensor<B> {
+    let share = B::float_mul_scalar(grad, (1.0 / s.among as f64).into());
+    let share = reshape::<B, 3>(share, [s.outer, 1, s.inner]);
+    let all = B::float_expand(share, Shape::from([s.outer, s.among, s.inner]));
+    reshape::<B, 1>(all, [s.outer * s.among * s.inner])
+}
+
+/// The weights of the currents of all steps in the potentials of all steps, `[T, T]`, or `[T, 1]` of a constant current: the
+/// triangle of powers of λ.
+fn triangle<B: Backend>(s: &IntegratorShape, device: &B::Device) -> FloatTensor<B> {
+    let decay = f64::from(s.decay);
+    let power = |t: usize, k: usize| if k <= t { decay.powi((t - k) as i32) } else { 0.0 };
+    let present = if s.constant { 1 } else { s.steps };
+    let weights: Vec<f32> = (0..s.steps)
+        .flat_map(|t| {
+            (0..present).map(move |k| {
+                // A constant current enters at every step up to t.
+                let sum: f64 =
+                    if present == s.steps { power(t, k) } else { (0..=t).map(|k| power(t, k)).sum() };
+                sum as f32
+            })
+        })
+        .collect();
+    B::float_from_data(TensorData::new(weights, [s.steps, present]), device)
+}
+
+/// Leaky integrators over all steps: a product with the triangle of powers of λ.
+pub fn integrate<B: Backend>(s: IntegratorShape, current: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_matmul(triangle::<B>(&s, &current.device()), current)
+}
+
+/// Gradient of [`integrate`].
+pub fn integrate_backward<B: Backend>(s: IntegratorShape, grad: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_matmul(B::float_permute(triangle::<B>(&s, &grad.device()), &[1, 0]), grad)
+}
+
+/// Running statistics moved on.
+pub fn running<B: Backend>(s: RunningShape, running: FloatTensor<B>, new: FloatTensor<B>) -> FloatTensor<B> {
+    let keep = 1.0 - s.momentum;
+    let n = s.steps * s.repeats;
+    // The last step weighs m, the one before m·(1-m), …; a repeated step carries the weights of all its turns.
+    let weight_of_turn = |k: usize| s.momentum * keep.powi((n - 1 - k) as i32) * s.factor;
+    let weights: Vec<f32> = (0..s.steps)
+        .map(|t| (t * s.repeats..(t + 1) * s.repeats).map(weight_of_turn).sum::<f64>() as f32)
+        .collect();
+    let weights = B::float_from_data(TensorData::new(weights, [s.steps, 1]), &new.device());
+    let seen = B::float_mul(reshape::<B, 2>(new, [s.steps, s.channels]), weights);
+    let seen = reshape::<B, 1>(B::float_sum_dim(seen, 0), [s.channels]);
+    B::float_add(B::float_mul_scalar(running, (keep.powi(n as i32) as f32).into()), seen)
+}
+
+/// The sum of all values or of their squares.
+pub fn total<B: Backend>(squared: bool, x: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_sum(if squared { B::float_mul(x.clone(), x) } else { x })
+}
+
+/// A step of AdamW.
+pub fn adamw<B: Backend>(s: AdamWStep, tensors: [FloatTensor<B>; 4]) -> [FloatTensor<B>; 3] {
+    let [value, grad, moment_1, moment_2] = tensors;
+    let mixed = |moment, beta: f32, new| {
+        let new = B::float_mul_scalar(new, (1.0 - beta).into());
+        B::float_add(B::float_mul_scalar(moment, beta.into()), new)
+    };
+    let moment_1 = mixed(moment_1, s.betas[0], grad.clone());
+    let moment_2 = mixed(moment_2, s.betas[1], B::float_mul(grad.clone(), grad));
+    let size = B::float_sqrt(B::float_div_scalar(moment_2.clone(), s.corrections[1].into()));
+    let towards = B::float_div_scalar(moment_1.clone(), s.corrections[0].into());
+    let change = B::float_div(towards, B::float_add_scalar(size, s.eps.into()));
+    let kept = B::float_mul_scalar(value, s.keep.into());
+    [B::float_sub(kept, B::float_mul_scalar(change, s.rate.into())), moment_1, moment_2]
 }
 
 /// Height and width behind a pooling.

@@ -204,16 +204,29 @@ impl TrainConfig {
     ///
     /// # Errors
     /// If the path of the data sets is no UTF-8.
-    pub(super) fn settle(&mut self, data: &DataSet) -> Result<(), ConfigError> {
+    pub(super) fn settle(&mut self, data: &DataSet, device: &Device) -> Result<(), ConfigError> {
+        self.check_precision(device)?;
         if self.validation == 0 {
             self.validation = ((self.used(data.train.len()).len() + 5) / 10).clamp(1, 5000);
         }
-        self.precision = PrecisionChoice::Fixed(self.precision.here());
+        self.precision = PrecisionChoice::Fixed(self.precision.on(device));
         self.data_dir = self.data_dir.as_deref().map(|folder| whole("data-dir", folder)).transpose()?;
         if is_path(&self.dataset) {
             self.dataset = whole("dataset", Path::new(&self.dataset))?.to_string_lossy().into_owned();
         }
         Ok(())
+    }
+
+    /// Checks that `device` has the precision.
+    ///
+    /// # Errors
+    /// If it has not.
+    pub(super) fn check_precision(&self, device: &Device) -> Result<(), ConfigError> {
+        if self.precision.fits(device) {
+            return Ok(());
+        }
+        let (key, found) = ("precision", self.precision.to_string());
+        Err(ConfigError::Value { key, found, expected: "f32 or auto: the device has no bf16".into() })
     }
 
     /// Which samples of `data.train` are trained on and which choose the model.
@@ -314,7 +327,7 @@ impl TrainConfig {
             net.voters = Lif { method, ..net.lif };
         }
         net.norm = self.norm;
-        net.precision = self.precision.here();
+        net.precision = self.precision.on(device);
         net
     }
 

@@ -1,6 +1,8 @@
 //! Which numbers convolutions multiply, as a setting.
 
+use crate::device::is_cpu;
 use crate::ops::Precision;
+use burn::tensor::{DType, Device};
 use std::fmt;
 use std::str::FromStr;
 use synfire_kernels::isa::Isa;
@@ -23,6 +25,21 @@ impl PrecisionChoice {
             Self::Auto if Isa::detect().has_bf16() => Precision::Bf16,
             Self::Auto => Precision::F32,
         }
+    }
+
+    /// The precision on `device`: bf16 where it is asked for, or left to the device, and the device has it; f32 elsewhere.
+    pub fn on(self, device: &Device) -> Precision {
+        match self {
+            _ if is_cpu(device) => self.here(),
+            Self::Fixed(Precision::F32) => Precision::F32,
+            _ if device.supports_dtype(DType::BF16) => Precision::Bf16,
+            _ => Precision::F32,
+        }
+    }
+
+    /// Whether `device` has the precision that is asked for.
+    pub fn fits(self, device: &Device) -> bool {
+        self != Self::Fixed(Precision::Bf16) || self.on(device) == Precision::Bf16
     }
 }
 

@@ -54,7 +54,7 @@ impl Trainer {
     pub fn start(mut config: TrainConfig, folder: RunFolder, device: &Device) -> Result<Self, TrainError> {
         config.validate()?;
         let data = open(&config)?;
-        config.settle(&data)?;
+        config.settle(&data, device)?;
         config.validate_for(&data)?;
         let net = fresh_net(&config, &data, device)?;
         let split = config.split(&data)?;
@@ -78,6 +78,7 @@ impl Trainer {
             config.data_dir = data_dir;
         }
         config.validate()?;
+        config.check_precision(device)?;
         let data = open(&config)?;
         config.validate_for(&data)?;
         let path = folder.last();

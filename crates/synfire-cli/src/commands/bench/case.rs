@@ -35,7 +35,7 @@ impl Bench {
     pub(super) fn untrained(&self, name: &str, device: &Device) -> Result<Case, Error> {
         let plan = plan_of(name, self.input.as_deref(), None, true)?;
         let (batch, steps) = (self.batch_size.unwrap_or(16) as usize, self.time_steps.unwrap_or(16) as usize);
-        let precision = self.precision.unwrap_or_default().here();
+        let precision = self.precision.unwrap_or_default().on(device);
         check(&plan, batch, steps, precision)?;
         let mut net = Net::new(plan, Lif { method: self.method, ..Lif::default() }, 0, device);
         net.norm = self.norm;
@@ -49,7 +49,7 @@ impl Bench {
     pub(super) fn trained(&self, path: &Path, console: &Console, device: &Device) -> Result<Case, Error> {
         let (path, checkpoint, mut net) = open_checkpoint(path, device)?;
         if let Some(precision) = self.precision {
-            net.precision = precision.here();
+            net.precision = precision.on(device);
         }
         let data = data_set(&checkpoint, &path, self.data_dir.clone())?;
         data.notes.iter().for_each(|note| console.note(note));

@@ -5,6 +5,7 @@ use crate::commands::percent;
 use crate::console::Console;
 use serde_json::{Value, json};
 use std::time::Duration;
+use synfire::device::{description, memory_taken};
 use synfire::net::Density;
 use synfire::speed::{Profile, Speed};
 use synfire_kernels::conv::Way;
@@ -24,17 +25,23 @@ pub(super) fn print(
     let (batch, steps) = (load.labels.len(), load.input.steps());
     let [train, train_least, train_most] = speed.train.samples_per_s();
     let [infer, infer_least, infer_most] = speed.infer.samples_per_s();
+    let device = description(net.device());
+    let taken = memory_taken(net.device()).map(|bytes| bytes as f64 / f64::from(1 << 20));
+    let (shown, what) = taken.map_or((memory, "peak memory"), |taken| (Some(taken), "device memory"));
     console.say(format!(
-        "{name}, B {batch}, T {steps}, {}: train {train:.1} samples/s ({train_least:.1}–{train_most:.1}, {} steps), \
+        "{name}, B {batch}, T {steps}, {}{}: train {train:.1} samples/s ({train_least:.1}–{train_most:.1}, {} steps), \
          infer {infer:.1} ({infer_least:.1}–{infer_most:.1}){}",
         net.precision,
+        device.as_ref().map_or(String::new(), |device| format!(", {device}")),
         speed.train.steps(),
-        memory.map_or(String::new(), |memory| format!(", peak memory {memory:.0} MiB")),
+        shown.map_or(String::new(), |memory| format!(", {what} {memory:.0} MiB")),
     ));
-    console.say(format!(
-        "  {:<18} {:>7}  {:<9} {:<9} {:<9}",
-        "input of", "not 0", "forward", "input's", "weights'"
-    ));
+    if !densities.is_empty() {
+        console.say(format!(
+            "  {:<18} {:>7}  {:<9} {:<9} {:<9}",
+            "input of", "not 0", "forward", "input's", "weights'"
+        ));
+    }
     for one in densities {
         let [forward, weights] = [one.forward, one.weight_gradient].map(Way::name);
         let input = one.input_gradient.map_or("–", Way::name);
@@ -56,6 +63,7 @@ pub(super) fn print(
         "train_steps": speed.train.steps(),
         "infer_samples_per_s": infer, "infer_slowest_fastest": [infer_least, infer_most],
         "first_loss": speed.first_loss, "peak_rss_mib": memory, "input_density": densities,
+        "device": device.as_deref().unwrap_or("cpu"), "device_memory_mib": taken,
     });
     if let Some(trained) = &case.trained {
         console.say(weights(trained));

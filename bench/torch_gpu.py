@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""Training speed of a BPSTA network in PyTorch on an NVIDIA GPU: what `synfire bench --device cuda` is compared with.
+
+    python bench/torch_gpu.py --net nmnist --batch-size 64 --time-steps 16 --form eager
+
+Forms:
+  eager     one Python step per time step, single precision, as the paper's code does it
+  bf16      each layer over all T·B frames at once, channels last, bf16 autocast
+  compiled  the same by torch.compile with CUDA graphs: the fastest form we know of
+Networks, input and what a step is are those of torch_forms.py. Printed is a JSON line with the samples per second of the
+median, slowest and fastest training step, and the peak of the GPU's memory.
+"""
+
+import argparse
+import json
+import time
+
+import torch
+from torch.nn import functional as F
+
+import torch_forms as forms
+
+
+class TracedLif(torch.autograd.Function):
+    """All time steps at once, without writing in place, so that the compiler sees through it."""
+
+    @staticmethod
+    def forward(ctx, current):
+        held, potentials = torch.zeros_like(current[0]), []
+        for now in current.unbind(0):
+            potential = forms.DECAY * held + now
+            held = torch.where(potential >= forms.THRESHOLD, 0.0, potential)
+            potentials.append(potential)
+        potentials = torch.stack(potentials)
+        ctx.save_for_backward(potentials)
+        return (potentials >= forms.THRESHOLD).to(current.dtype)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (potentials,) = ctx.saved_tensors
+        error, errors = torch.zeros_like(potentials[0]), []
+        for m, g in zip(reversed(potentials.unbind(0)), reversed(grad.unbind(0))):
+            error = torch.where(m >= forms.THRESHOLD, (g + forms.DECAY * forms.ALPHA * error) / m, forms.DECAY * error)
+            errors.append(error)
+        return torch.stack(errors[::-1])
+
+
+class Layerwise(forms.Net):
+    """Each layer over all frames; nothing is kept in the modules."""
+
+    def __init__(self, step, function):
+        super().__init__(step.layers, step.shape, step.classes, step.steps, "bf16")
+        self.function = function
+
+    def forward(self, x):
+        frames = x.transpose(0, 1) if x.dim() == 5 else x.unsqueeze(0).expand(self.steps, *x.shape)
+        x = frames.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        for module in self.layers:
+            if isinstance(module, forms.Lif):
+                x = self.all_steps(x)
+            elif isinstance(module, forms.Dropout):
+                mask = F.dropout(torch.ones_like(x[: len(x) // self.steps]), module.p)
+                x = (x.unflatten(0, (self.steps, -1)) * mask).flatten(0, 1)
+            else:
+                x = module(x)
+        return x.unflatten(0, (self.steps, -1)).mean(0)
+
+    def all_steps(self, x):
+        last = x.dim() == 4
+        x = x.permute(0, 2, 3, 1) if last else x
+        x = self.function(x.unflatten(0, (self.steps, -1))).flatten(0, 1)
+        return x.permute(0, 3, 1, 2) if last else x
+
+
+def build(step, form):
+    if form == "eager":
+        return step.net("eager")
+    net = Layerwise(step, TracedLif.apply if form == "compiled" else forms.FusedLif.apply)
+    return net.to(memory_format=torch.channels_last)
+
+
+def main():
+    parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
+    parser.add_argument("--net", required=True, help="nmnist, cifar10, dvs or a layer string")
+    parser.add_argument("--input", default=(1, 28, 28), metavar="C,H,W", help="for a layer string",
+                        type=lambda text: tuple(int(n) for n in text.split(",")))
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--time-steps", type=int, default=16)
+    parser.add_argument("--form", choices=["eager", "bf16", "compiled"], default="eager")
+    parser.add_argument("--seconds", type=float, default=5.0)
+    args = parser.parse_args()
+    torch.backends.cudnn.benchmark = True
+    step = forms.Step(args)
+    step.x, step.labels = step.x.cuda(), step.labels.cuda()
+    net = build(step, args.form).cuda()
+    optimizer = torch.optim.AdamW(net.parameters(), lr=0.0, weight_decay=1e-4, fused=args.form != "eager")
+    half = torch.autocast("cuda", torch.bfloat16, enabled=args.form != "eager")
+
+    def loss_of(x):
+        with half:
+            output = net(x)
+        return step.loss(output.float())
+
+    if args.form == "compiled":
+        loss_of = torch.compile(loss_of, mode="reduce-overhead")
+
+    def train():
+        optimizer.zero_grad(set_to_none=True)
+        if args.form == "compiled":
+            torch.compiler.cudagraph_mark_step_begin()
+        loss = loss_of(step.x)
+        loss.backward()
+        optimizer.step()
+        value = loss.item()
+        torch.cuda.synchronize()
+        return value
+
+    begin = time.perf_counter()
+    for _ in range(4):
+        first = train()
+    prepared = time.perf_counter() - begin
+    rates, steps = forms.measure(args.seconds, args.batch_size, train)
+    print(json.dumps({
+        "net": args.net, "batch_size": args.batch_size, "time_steps": args.time_steps, "form": args.form,
+        "torch": torch.__version__, "device": torch.cuda.get_device_name(), "train_samples_per_s": rates[0],
+        "train_slowest_fastest": rates[1:], "train_steps": steps, "loss": first, "prepare_s": prepared,
+        "device_memory_mib": torch.cuda.max_memory_reserved() / 2**20,
+    }), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,342 @@
+//! Where networks run: on the CPU, or on a GPU in one of the ways that this build knows.
+//!
+//! A device is named `cpu`, or by a [`Runtime`] and a number: `cuda`, `cuda:1`, `webgpu:0`. Opening it tries it with a small
+//! computation, so that a missing driver is an error and not a panic in the middle of a run.
+
+use burn::tensor::Device;
+#[cfg(feature = "gpu")]
+use burn::tensor::{DeviceType, Tensor};
+use std::fmt;
+use std::str::FromStr;
+
+/// A way to reach devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Runtime {
+    /// The processor, by the project's own kernels.
+    Cpu,
+    /// NVIDIA's GPUs, by CUDA.
+    Cuda,
+    /// GPUs by Vulkan, with kernels in its own language SPIR-V.
+    Vulkan,
+    /// Apple's GPUs, by Metal.
+    Metal,
+    /// GPUs by the graphics interface that the system has, with kernels in WebGPU's language WGSL.
+    WebGpu,
+}
+
+/// Every way.
+pub const RUNTIMES: [Runtime; 5] =
+    [Runtime::Cpu, Runtime::Cuda, Runtime::Vulkan, Runtime::Metal, Runtime::WebGpu];
+
+impl Runtime {
+    /// Its name in `--device`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+            Self::Vulkan => "vulkan",
+            Self::Metal => "metal",
+            Self::WebGpu => "webgpu",
+        }
+    }
+
+    /// The cargo feature that builds it in; none for the CPU.
+    pub fn feature(self) -> Option<&'static str> {
+        match self {
+            Self::Cpu => None,
+            Self::Cuda => Some("cuda"),
+            Self::Vulkan => Some("vulkan"),
+            Self::Metal => Some("metal"),
+            Self::WebGpu => Some("wgpu"),
+        }
+    }
+
+    /// Whether this build has it.
+    pub fn built_in(self) -> bool {
+        match self {
+            Self::Cpu => true,
+            Self::Cuda => cfg!(feature = "cuda"),
+            Self::Vulkan => cfg!(feature = "vulkan"),
+            Self::Metal => cfg!(feature = "metal"),
+            Self::WebGpu => cfg!(feature = "wgpu"),
+        }
+    }
+
+    /// The devices it reaches, in the order of their numbers; none where it is not built in.
+    fn devices(self) -> Vec<Device> {
+        match self {
+            Self::Cpu => vec![Device::flex()],
+            #[cfg(feature = "cuda")]
+            Self::Cuda => Device::enumerate(DeviceType::Cuda).into_vec(),
+            #[cfg(feature = "vulkan")]
+            Self::Vulkan => Device::enumerate(DeviceType::Vulkan).into_vec(),
+            #[cfg(feature = "metal")]
+            Self::Metal => Device::enumerate(DeviceType::Metal).into_vec(),
+            #[cfg(feature = "wgpu")]
+            Self::WebGpu => Device::enumerate(DeviceType::Wgpu).into_vec(),
+            #[allow(unreachable_patterns)]
+            _ => Vec::new(),
+        }
+    }
+
+    /// What was looked for where nothing was found.
+    fn searched(self) -> &'static str {
+        match self {
+            Self::Cpu => "the processor",
+            Self::Cuda => {
+                "NVIDIA's driver (libcuda.so, or nvcuda.dll on Windows) is not installed or knows no GPU"
+            }
+            Self::Vulkan => {
+                "Vulkan's loader (libvulkan.so.1, or vulkan-1.dll on Windows) is not installed or knows no device; \
+                 drivers are described by files in /usr/share/vulkan/icd.d or where VK_DRIVER_FILES says"
+            }
+            Self::Metal => "this system has no Metal",
+            Self::WebGpu => {
+                "neither Vulkan (libvulkan.so.1 with a driver in /usr/share/vulkan/icd.d or where VK_DRIVER_FILES says), \
+                 DirectX 12, Metal nor OpenGL offers a device"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why a device cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    /// No device has such a name.
+    #[error(
+        "unknown device `{0}`, expected cpu, cuda, vulkan, metal or webgpu, the latter with a number if wanted: cuda:1"
+    )]
+    Unknown(String),
+    /// This build does not know the way to it.
+    #[error("this build has no {name}; build it in with\n  cargo build --release --features {feature}")]
+    NotBuiltIn {
+        /// The way.
+        name: &'static str,
+        /// The cargo feature.
+        feature: &'static str,
+    },
+    /// There is none.
+    #[error("no {name} device: {searched}")]
+    Absent {
+        /// The way.
+        name: &'static str,
+        /// What was looked for.
+        searched: &'static str,
+    },
+    /// There are fewer.
+    #[error("no device {name}:{index}: {} (`synfire devices` lists them)", there_are(*found))]
+    NoSuch {
+        /// The way.
+        name: &'static str,
+        /// The number asked for, from 0.
+        index: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// It is there, but a small computation failed.
+    #[error("the device {name}:{index} cannot be used: {reason}")]
+    Unusable {
+        /// The way.
+        name: &'static str,
+        /// Its number, from 0.
+        index: usize,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+fn there_are(found: usize) -> String {
+    match found {
+        1 => "there is 1, number 0".to_string(),
+        n => format!("there are {n}, from 0 to {}", n.saturating_sub(1)),
+    }
+}
+
+/// A device by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceName {
+    /// How to reach it.
+    pub runtime: Runtime,
+    /// Its number, from 0.
+    pub index: usize,
+}
+
+impl FromStr for DeviceName {
+    type Err = DeviceError;
+
+    fn from_str(text: &str) -> Result<Self, DeviceError> {
+        let unknown = || DeviceError::Unknown(text.to_string());
+        let (name, index) = match text.split_once(':') {
+            Some((name, index)) if index.bytes().all(|b| b.is_ascii_digit()) => {
+                (name, index.parse().map_err(|_| unknown())?)
+            }
+            Some(_) => return Err(unknown()),
+            None => (text, 0),
+        };
+        let runtime = RUNTIMES.into_iter().find(|runtime| runtime.name() == name).ok_or_else(unknown)?;
+        if runtime == Runtime::Cpu && name != text {
+            return Err(unknown());
+        }
+        Ok(Self { runtime, index })
+    }
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.runtime, self.index) {
+            (Runtime::Cpu, _) => f.write_str("cpu"),
+            (runtime, index) => write!(f, "{runtime}:{index}"),
+        }
+    }
+}
+
+impl DeviceName {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// If this build does not know the way to it, there is none, or a small computation on it fails.
+    pub fn open(self) -> Result<Device, DeviceError> {
+        let (name, index) = (self.runtime.name(), self.index);
+        if let (false, Some(feature)) = (self.runtime.built_in(), self.runtime.feature()) {
+            return Err(DeviceError::NotBuiltIn { name, feature });
+        }
+        let devices = self.runtime.devices();
+        if devices.is_empty() {
+            return Err(DeviceError::Absent { name, searched: self.runtime.searched() });
+        }
+        let found = devices.len();
+        let device = devices.into_iter().nth(index).ok_or(DeviceError::NoSuch { name, index, found })?;
+        match trial(&device) {
+            Ok(()) => Ok(device),
+            Err(reason) => Err(DeviceError::Unusable { name, index, reason }),
+        }
+    }
+}
+
+/// A device of this machine, or a way that leads to none.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Its name for `--device`; the way alone where it leads to no device.
+    pub name: String,
+    /// What the device calls itself.
+    pub description: Option<String>,
+    /// Why it cannot be used.
+    pub problem: Option<DeviceError>,
+}
+
+/// Every device of this machine, and why one is not usable. Each is tried.
+pub fn list() -> Vec<Listed> {
+    RUNTIMES.into_iter().flat_map(list_of).collect()
+}
+
+fn list_of(runtime: Runtime) -> Vec<Listed> {
+    let found = if runtime.built_in() { runtime.devices().len() } else { 0 };
+    let listed = |name: DeviceName| {
+        let opened = name.open();
+        let plain = if found == 0 { runtime.name().to_string() } else { name.to_string() };
+        let description = opened.as_ref().ok().and_then(describe);
+        Listed { name: plain, description, problem: opened.err() }
+    };
+    (0..found.max(1)).map(|index| listed(DeviceName { runtime, index })).collect()
+}
+
+/// What a GPU calls itself.
+#[cfg(feature = "gpu")]
+fn describe(device: &Device) -> Option<String> {
+    device.identity().map(|identity| identity.name)
+}
+
+#[cfg(not(feature = "gpu"))]
+fn describe(_: &Device) -> Option<String> {
+    None
+}
+
+/// What the device calls itself; none for the CPU.
+pub fn description(device: &Device) -> Option<String> {
+    if is_cpu(device) { None } else { describe(device) }
+}
+
+/// Whether it is the CPU.
+pub fn is_cpu(device: &Device) -> bool {
+    *device == Device::flex()
+}
+
+/// Bytes of the device's memory that this process has taken, at most so far; none for the CPU.
+pub fn memory_taken(device: &Device) -> Option<u64> {
+    if is_cpu(device) {
+        return None;
+    }
+    device.memory_pool_usage().map(|usage| usage.bytes_reserved)
+}
+
+/// A small computation. What is missing to compile kernels shows in it; the libraries underneath panic then, and the panic's
+/// message is the best that there is to tell.
+#[cfg(feature = "gpu")]
+fn trial(device: &Device) -> Result<(), String> {
+    if is_cpu(device) {
+        return Ok(());
+    }
+    let quiet = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let found = std::panic::catch_unwind(|| {
+        let sum = Tensor::<1>::from_floats([1.0, 2.0], device) + 1.0;
+        sum.into_data().try_into_vec::<f32>().map_err(|e| format!("{e:?}"))
+    });
+    std::panic::set_hook(quiet);
+    match found {
+        Ok(Ok(values)) if values == [2.0, 3.0] => Ok(()),
+        Ok(Ok(values)) => Err(format!("it computed [1, 2] + 1 = {values:?}")),
+        Ok(Err(problem)) => Err(problem),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(text.unwrap_or("a small computation failed").to_string())
+        }
+    }
+}
+
+#[cfg(not(feature = "gpu"))]
+fn trial(_: &Device) -> Result<(), String> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read() {
+        let name = |text: &str| text.parse::<DeviceName>();
+        assert_eq!(name("cpu"), Ok(DeviceName { runtime: Runtime::Cpu, index: 0 }));
+        assert_eq!(name("cuda"), Ok(DeviceName { runtime: Runtime::Cuda, index: 0 }));
+        assert_eq!(name("webgpu:12"), Ok(DeviceName { runtime: Runtime::WebGpu, index: 12 }));
+        for text in ["", "gpu", "CUDA", "cuda:", "cuda:-1", "cuda:+1", "cuda:x", "cuda:1:2", "cpu:0", ":0"] {
+            assert_eq!(name(text), Err(DeviceError::Unknown(text.to_string())), "{text}");
+        }
+        assert!(name("cuda:99999999999999999999999").is_err());
+    }
+
+    #[test]
+    fn what_is_not_built_in_says_how_to_build_it() {
+        for runtime in RUNTIMES.into_iter().filter(|runtime| !runtime.built_in()) {
+            let error = DeviceName { runtime, index: 0 }.open().unwrap_err().to_string();
+            assert!(error.contains(&format!("--features {}", runtime.feature().unwrap())), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_cpu_is_there() {
+        let listed = list();
+        assert!(listed[0].name == "cpu" && listed[0].problem.is_none(), "{listed:?}");
+        // Every way is listed, if only to say why it leads nowhere.
+        for runtime in RUNTIMES {
+            assert!(listed.iter().any(|one| one.name.starts_with(runtime.name())), "{runtime}");
+        }
+    }
+}
