@@ -1,6 +1,8 @@
 //! Ctrl-C and the end of a cluster job: a request to stop in order, and at once when it is repeated.
 
 use crate::commands::Error;
+use crate::console::Console;
+use indicatif::ProgressBar;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use std::sync::Arc;
@@ -16,12 +18,15 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(100);
 pub(crate) struct Stop {
     asked: Arc<AtomicBool>,
     signal: Arc<AtomicUsize>,
+    /// The reader knows that the work stops, or does not care.
+    told: Arc<AtomicBool>,
 }
 
 impl Stop {
-    /// Listens from now on; `answer` is called once, soon after the first request.
-    pub(crate) fn listen(answer: impl FnOnce() + Send + 'static) -> Result<Self, Error> {
-        let stop = Self { asked: Arc::default(), signal: Arc::default() };
+    /// Listens from now on, and tells the reader, beside `bar`, soon after the first request that it was heard.
+    pub(crate) fn beside(bar: &ProgressBar, console: &Console) -> Result<Self, Error> {
+        let told = Arc::new(AtomicBool::new(!console.notes()));
+        let stop = Self { asked: Arc::default(), signal: Arc::default(), told };
         let failed = |e| Error::failed(format!("cannot listen for Ctrl-C: {e}"));
         for signal in [SIGINT, SIGTERM] {
             // In this order: the request that finds one before it ends the program.
@@ -29,15 +34,22 @@ impl Stop {
             flag::register_usize(signal, stop.signal.clone(), signal as usize).map_err(failed)?;
             flag::register(signal, stop.asked.clone()).map_err(failed)?;
         }
-        let waiting = stop.clone();
+        let (waiting, bar) = (stop.clone(), bar.clone());
         // A handler of a signal must not print.
         thread::spawn(move || {
             while !waiting.asked() {
                 thread::sleep(ANSWER_WITHIN);
             }
-            answer();
+            if !waiting.told.swap(true, Ordering::SeqCst) {
+                bar.suspend(|| eprintln!("stopping after this batch; once more stops at once"));
+            }
         });
         Ok(stop)
+    }
+
+    /// The work is over: what is asked from now on needs no answer.
+    pub(crate) fn settle(&self) {
+        self.told.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn asked(&self) -> bool {

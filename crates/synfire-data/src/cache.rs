@@ -10,8 +10,8 @@ mod file;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use rayon::prelude::*;
@@ -113,13 +113,11 @@ impl Cache {
             Some(file) => file,
             // Absent or damaged.
             None => {
-                let (path, description) = &place;
-                build(path, &**source, &samples, frames, description, progress)?;
-                // What was written and cannot be read is no reason to stop either.
-                Reader::open(path).map_err(|error| match error {
-                    DataError::Io { file, source } => DataError::Write { file, source },
-                    other => other,
-                })?
+                let _alone = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+                match there(&place) {
+                    Some(file) => file,
+                    None => made(&place, &**source, &samples, frames, progress)?,
+                }
             }
         };
         Ok(Arc::new(Cached {
@@ -175,6 +173,25 @@ impl Cache {
         });
         Ok(paths)
     }
+}
+
+/// Held by who makes frames: other threads wait, as they may want the same ones.
+static MAKING: Mutex<()> = Mutex::new(());
+
+/// Makes a file and opens it.
+fn made(
+    (path, description): &(PathBuf, Description),
+    source: &dyn Source,
+    samples: &[usize],
+    frames: &FrameSpec,
+    progress: &mut dyn FnMut(usize, usize) -> bool,
+) -> Result<Reader, DataError> {
+    build(path, source, samples, frames, description, progress)?;
+    // What was written and cannot be read is no reason to stop either.
+    Reader::open(path).map_err(|error| match error {
+        DataError::Io { file, source } => DataError::Write { file, source },
+        other => other,
+    })
 }
 
 /// Writes the frames of samples.

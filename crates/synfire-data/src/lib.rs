@@ -54,7 +54,7 @@ pub use error::DataError;
 pub use loader::{Batch, Batches, Loader, Order};
 pub use locations::Locations;
 pub use registry::{Recipe, find, is_path, names, open};
-pub use set::{DataSet, Kind, Source};
+pub use set::{DataSet, Kind, Source, thousands};
 pub use sets::digits::digits_in_file_order;
 pub use split::{Split, evenly_spaced, validation_split};
 pub use synfire_events::{Downsampling, FrameSize, FrameSpec, FrameValues, Framing, Polarities, Sensor};

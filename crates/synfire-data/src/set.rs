@@ -174,7 +174,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// `60000` as `60,000`.
-pub(crate) fn thousands(n: u64) -> String {
+#[must_use]
+pub fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {

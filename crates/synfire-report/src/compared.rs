@@ -3,11 +3,11 @@
 use crate::Report;
 use crate::chart::{Axis, Chart, Figure, Point, Row, Series};
 use crate::page;
-use crate::text::{duration, percent};
+use crate::text::{self, duration, percent, spread};
 use maud::{Markup, html};
 use std::collections::BTreeMap;
 use synfire::compare::{Comparison, Difference, Finding, Group, RunResult, Spread, differences, groups};
-use synfire::energy::Operations;
+use synfire::energy::{FP32, Operations};
 use synfire::train::EpochRecord;
 
 /// What is known of a comparison.
@@ -83,8 +83,8 @@ impl Compared {
         let head: Vec<String> = keys.chain(head).collect();
         let row = |group: &Group| {
             let cells = [
-                spread(&group.test_accuracy),
-                spread(&group.validation_accuracy),
+                spread(&group.test_accuracy) + " %",
+                spread(&group.validation_accuracy) + " %",
                 group.test_accuracy.n.to_string(),
                 firing(&group.runs[0].operations, group.firing_rate.mean),
                 duration(group.train_seconds.mean),
@@ -278,7 +278,7 @@ impl Compared {
     fn energy(&self, groups: &[Group]) -> Vec<Figure> {
         let row = |group: &Group| {
             let joules = group.spread(|run| {
-                let energy = &run.operations.energies()[0].1;
+                let energy = run.operations.energy(FP32);
                 (energy.snn + energy.neurons) / 1e3
             });
             Row {
@@ -307,29 +307,17 @@ fn firing(operations: &Operations, rate: f64) -> String {
     if operations.spikes() { percent(rate) } else { "–".into() }
 }
 
-/// `98.61 ± 0.42 %`.
-fn spread(spread: &Spread) -> String {
-    match spread.n {
-        1 => percent(spread.mean),
-        _ => format!("{:.2} ± {:.2} %", 100.0 * spread.mean, 100.0 * spread.deviation),
-    }
-}
-
 fn table_of(differences: &[Difference]) -> Markup {
     let head = ["what", "against", "others", "difference", "better"].map(str::to_string);
     let row = |difference: &Difference| {
         let others =
             difference.others.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
-        let Spread { n, mean, deviation } = difference.difference;
         vec![
             format!("{}={}", difference.key, difference.value),
             difference.against.clone(),
             others.join(" "),
-            match n {
-                1 => format!("{:+.2}", 100.0 * mean),
-                _ => format!("{:+.2} ± {:.2}", 100.0 * mean, 100.0 * deviation),
-            },
-            format!("{} of {n} seeds", difference.better),
+            text::difference(&difference.difference),
+            format!("{} of {} seeds", difference.better, difference.difference.n),
         ]
     };
     page::table("table of differences", &head, &differences.iter().map(row).collect::<Vec<_>>())

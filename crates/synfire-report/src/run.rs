@@ -4,14 +4,15 @@ use crate::Report;
 use crate::chart::{Axis, Chart, Figure, Row, Series};
 use crate::page;
 use crate::samples::{Samples, Scene, data_uri};
-use crate::text::{duration, percent, thousands};
+use crate::text::{duration, percent};
 use maud::{Markup, html};
 use serde_json::json;
 use std::collections::BTreeMap;
 use synfire::anytime::Anytime;
 use synfire::energy::{FP32, Operations};
-use synfire::net::Plan;
+use synfire::net::{Plan, module_number};
 use synfire::train::{EpochRecord, Summary, TrainConfig};
+use synfire_data::thousands;
 
 /// Classes that are listed at most.
 const LISTED: usize = 30;
@@ -250,7 +251,7 @@ impl Run {
         let over = |of: fn(&EpochRecord) -> &BTreeMap<String, f64>, keep: fn(&f64) -> bool| -> Vec<Series> {
             let mut modules: Vec<&String> =
                 self.records.iter().flat_map(|record| of(record).keys()).collect();
-            modules.sort_by_key(|module| (number(module), module.as_str()));
+            modules.sort_by_key(|module| (module_number(module), module.as_str()));
             modules.dedup();
             let series = |module: &&String| {
                 let name = format!("{} {module}", self.plan.layer_of(module.trim_start_matches("layers.")));
@@ -327,11 +328,6 @@ impl Run {
             details open { summary { "config.toml" } pre tabindex="0" { (self.config.to_toml()) } }
         }
     }
-}
-
-/// The number in `layers.3.conv1`.
-fn number(module: &str) -> usize {
-    module.split('.').nth(1).and_then(|number| number.parse().ok()).unwrap_or(usize::MAX)
 }
 
 /// Time steps in words.
@@ -438,15 +434,5 @@ fn energy_table(operations: &Operations) -> Markup {
     html! {
         (page::table("energies", &energy_head, &ratios))
         (page::table("operations", &head, &layers))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn modules_are_in_their_order() {
-        assert!(number("layers.3") < number("layers.11.conv1") && number("other") == usize::MAX);
     }
 }

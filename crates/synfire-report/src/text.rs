@@ -1,5 +1,7 @@
 //! Numbers as text.
 
+use synfire::compare::Spread;
+
 /// A share in percent.
 pub fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
@@ -17,11 +19,19 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// `1,234,567`.
-pub fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let grouped = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned());
-    grouped.collect::<Vec<_>>().join(",")
+/// Mean and standard deviation of fractions over seeds, in percent: `98.61 ± 0.42`.
+pub fn spread(spread: &Spread) -> String {
+    format!("{:.2}{}", 100.0 * spread.mean, deviation(spread))
+}
+
+/// The same of differences: `+0.31 ± 0.12`.
+pub fn difference(spread: &Spread) -> String {
+    format!("{:+.2}{}", 100.0 * spread.mean, deviation(spread))
+}
+
+/// Nothing of a single value, which has none.
+fn deviation(spread: &Spread) -> String {
+    if spread.n > 1 { format!(" ± {:.2}", 100.0 * spread.deviation) } else { String::new() }
 }
 
 /// A cell of comma-separated values.
@@ -37,7 +47,11 @@ mod tests {
     #[test]
     fn numbers_read_well() {
         assert_eq!(percent(0.98765), "98.77 %");
-        assert_eq!([0, 999, 1_000, 1_678_692].map(thousands), ["0", "999", "1,000", "1,678,692"]);
+        let of = |n| Spread { n, mean: 0.9861, deviation: 0.0042 };
+        assert_eq!(
+            [spread(&of(1)), spread(&of(3)), difference(&of(3))],
+            ["98.61", "98.61 ± 0.42", "+98.61 ± 0.42"]
+        );
         assert_eq!([quoted("a,\"b\""), quoted("8C3-LI2")], ["\"a,\"\"b\"\"\"", "8C3-LI2"]);
         let read = [0.2, 59.4, 61.0, 3599.0, 3661.0, 90_000.0].map(duration);
         assert_eq!(read, ["0.2 s", "59 s", "1 min 01 s", "59 min 59 s", "1 h 01 min", "1 d 01 h"]);

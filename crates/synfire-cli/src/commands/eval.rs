@@ -1,12 +1,12 @@
 //! `synfire eval`.
 
-use super::train::progress::module_number;
 use super::{DeviceArgument, Error, check_steps, data_set, open_checkpoint, percent};
 use crate::console::Console;
 use clap::{Args, value_parser};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use synfire::anytime::Anytime;
+use synfire::net::module_number;
 use synfire::train::{MOST_STEPS, TrainConfig, check_inference, evaluate};
 use synfire_data::Loader;
 

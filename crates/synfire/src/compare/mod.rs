@@ -12,7 +12,8 @@ pub use run::{Ended, Watcher, check, run};
 pub use statistics::{Difference, Group, Spread, differences, groups};
 
 use crate::file::{FileError, write_atomically};
-use crate::train::{ConfigError, MOST_STEPS, RunFolder, TrainConfig, TrainError};
+use crate::ops::Method;
+use crate::train::{ConfigError, Learning, MOST_STEPS, RunFolder, TrainConfig, TrainError};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -76,8 +77,8 @@ impl Comparison {
                 let mut table = self.settings.clone();
                 table.insert("seed".into(), toml::Value::Integer(seed as i64));
                 table.extend(self.vary.iter().map(|axis| axis.key.clone()).zip(values.iter().cloned()));
-                let method = table.get("method").map_or_else(|| "bpsta".to_string(), text);
-                let idle = |key: &str| means_nothing(key, &method);
+                let method = TrainConfig::resolve(None, table.clone())?.method;
+                let idle = |key: &str| means_nothing(key, method);
                 table.retain(|key, _| !idle(key));
                 let config = TrainConfig::resolve(None, table)?;
                 config.validate()?;
@@ -196,10 +197,10 @@ impl PlannedRun {
 pub const NOT_VARIED: &str = "–";
 
 /// Whether setting `key` changes nothing for networks of `method`.
-fn means_nothing(key: &str, method: &str) -> bool {
+fn means_nothing(key: &str, method: Learning) -> bool {
     match key {
-        "alpha" => method != "bpsta",
-        "time-steps" | "threshold" | "decay" | "voter-method" => method == "ann",
+        "alpha" => method != Learning::Spiking(Method::Bpsta),
+        "time-steps" | "threshold" | "decay" | "voter-method" => method == Learning::Ann,
         _ => false,
     }
 }

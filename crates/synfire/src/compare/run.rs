@@ -92,7 +92,6 @@ pub fn run(
         next: AtomicUsize::new(0),
         stopped: AtomicBool::new(false),
         error: Mutex::new(None),
-        framing: Mutex::new(()),
     };
     thread::scope(|scope| {
         for _ in 0..jobs.max(1) {
@@ -120,8 +119,6 @@ struct Crew<'a> {
     next: AtomicUsize,
     stopped: AtomicBool,
     error: Mutex<Option<TrainError>>,
-    /// Held by who makes frames: others may wait for the same ones.
-    framing: Mutex<()>,
 }
 
 impl Crew<'_> {
@@ -165,12 +162,6 @@ impl Crew<'_> {
         let epochs = trainer.config().epochs;
         let share = trainer.position().epoch as f64 / epochs as f64;
         let mut follow = Follow { crew: self, number, epochs, share };
-        {
-            let _alone = self.framing.lock().unwrap_or_else(PoisonError::into_inner);
-            if !trainer.frame(&mut follow)? {
-                return Ok(false);
-            }
-        }
         let finding = match trainer.run(&mut follow) {
             Ok(Outcome::Stopped { .. }) => return Ok(false),
             Ok(Outcome::Finished(_)) => {

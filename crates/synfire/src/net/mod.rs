@@ -16,7 +16,7 @@ pub use layers::{EPS, MOMENTUM};
 pub use named::{NAMED, NamedNet, named};
 pub use parameter::{Buffer, Parameter};
 pub use pass::{Density, Flow, Input, Norm, Operands, Pass, Record, Recorded};
-pub use plan::{Plan, PlannedLayer};
+pub use plan::{Plan, PlannedLayer, module_number};
 pub use spec::{LayerSpec, NetError, NetSpec, Readout};
 pub use state::StateError;
 

@@ -124,6 +124,11 @@ impl Plan {
     }
 }
 
+/// The number in `layers.3` or `layers.3.conv1`, by which modules are in order; the largest of what has none.
+pub fn module_number(name: &str) -> usize {
+    name.split('.').nth(1).and_then(|number| number.parse().ok()).unwrap_or(usize::MAX)
+}
+
 /// A product; what a layer string of absurd widths asks for becomes the largest number.
 fn times(a: usize, b: usize) -> u64 {
     (a as u64).saturating_mul(b as u64)
@@ -219,6 +224,12 @@ mod tests {
         for net in NAMED {
             plan(net.layers, net.input, net.classes).unwrap();
         }
+    }
+
+    #[test]
+    fn modules_are_in_their_order() {
+        assert!(module_number("layers.3") < module_number("layers.11.conv1"));
+        assert_eq!(module_number("other"), usize::MAX);
     }
 
     #[test]

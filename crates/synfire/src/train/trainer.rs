@@ -42,8 +42,6 @@ pub struct Trainer {
     folder: RunFolder,
     device: Device,
     cache: Option<Cache>,
-    /// Frames were looked for in the cache.
-    framed: bool,
 }
 
 impl Trainer {
@@ -121,18 +119,7 @@ impl Trainer {
     ) -> Self {
         let optimizer = Optimizer::new(config.optimizer, config.weight_decay, config.momentum);
         let position = Position::default();
-        Self {
-            config,
-            data,
-            split,
-            net,
-            optimizer,
-            position,
-            folder,
-            device: device.clone(),
-            cache: None,
-            framed: false,
-        }
+        Self { config, data, split, net, optimizer, position, folder, device: device.clone(), cache: None }
     }
 
     /// The same run with the frames of its recordings in a cache. It makes a run faster and changes nothing else.
@@ -225,9 +212,8 @@ impl Trainer {
     }
 
     /// Has the cache make the frames that it lacks; `false` if the observer stopped it.
-    pub(crate) fn frame(&mut self, observer: &mut dyn Observer) -> Result<bool, TrainError> {
-        let Some(cache) = self.cache.as_ref().filter(|_| !self.framed) else { return Ok(true) };
-        self.framed = true;
+    fn frame(&mut self, observer: &mut dyn Observer) -> Result<bool, TrainError> {
+        let Some(cache) = &self.cache else { return Ok(true) };
         let frames = self.config.frames();
         let mut trained = [&self.split.train[..], &self.split.validation].concat();
         trained.sort_unstable();
@@ -238,10 +224,7 @@ impl Trainer {
             let mut progress = |done, of| observer.framed(&name, done, of);
             match cache.frames(part, &samples, &name, &frames, &mut progress) {
                 Ok(cached) => *part = cached,
-                Err(DataError::Stopped) => {
-                    self.framed = false;
-                    return Ok(false);
-                }
+                Err(DataError::Stopped) => return Ok(false),
                 // A run does not depend on it.
                 Err(error @ DataError::Write { .. }) => {
                     observer.warning(&format!("goes on without a cache of frames: {error}"));

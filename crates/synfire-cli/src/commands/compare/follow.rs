@@ -1,7 +1,7 @@
 //! What is seen of a comparison while it trains.
 
 use super::line;
-use crate::commands::{Error, percent};
+use crate::commands::percent;
 use crate::console::Console;
 use crate::pace::Pace;
 use crate::stop::Stop;
@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 use serde_json::json;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use synfire::compare::{Comparison, RunResult, Watcher};
+use synfire::compare::{Comparison, PlannedRun, RunResult, Watcher};
 use synfire_report::text::duration;
 
 /// How often a line is written where no bar is drawn.
@@ -47,11 +47,12 @@ impl<'a> Follow<'a> {
     pub(super) fn new(
         console: &'a Console,
         comparison: &Comparison,
+        runs: &[PlannedRun],
         stop: Stop,
         bar: ProgressBar,
-    ) -> Result<Self, Error> {
-        let run = |run| Run { text: line(comparison, run), work: work(&run.config) };
-        let runs: Vec<Run> = comparison.runs()?.iter().map(run).collect();
+    ) -> Self {
+        let run = |run: &PlannedRun| Run { text: line(comparison, run), work: work(&run.config) };
+        let runs: Vec<Run> = runs.iter().map(run).collect();
         let now = Instant::now();
         let state = State {
             share: vec![0.0; runs.len()],
@@ -61,7 +62,7 @@ impl<'a> Follow<'a> {
             last: now,
             line: now,
         };
-        Ok(Self { console, stop, bar, runs, state: Mutex::new(state) })
+        Self { console, stop, bar, runs, state: Mutex::new(state) }
     }
 
     fn left(&self, state: &State) -> String {

@@ -13,7 +13,7 @@ use follow::Follow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use synfire::compare::{Axis, Comparison, Ended, PlannedRun, RunResult, check, run, text};
+use synfire::compare::{Axis, Comparison, Ended, PlannedRun, check, run, text};
 use synfire::train::{MOST_STEPS, TrainConfig, available_memory};
 use synfire_data::{Cache, is_path};
 
@@ -131,14 +131,12 @@ impl Compare {
                 comparison.begin(&folder)?;
             }
             console.note(format!("comparing {} runs, {jobs} at a time, in {}", left.len(), folder.display()));
-            let stopped = train(&comparison, &folder, jobs, &device, console)?;
+            let stopped = train(&comparison, &runs, (&folder, jobs), &device, console)?;
             if let Some(code) = stopped {
                 return Ok(code);
             }
         }
-        let results = comparison.results(&folder)?;
-        table::write_csv(&comparison, &results, &folder)?;
-        table::show(&comparison, &results, &folder, console);
+        table::show(&comparison, &comparison.results(&folder)?, &folder, console)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -229,24 +227,17 @@ fn line(comparison: &Comparison, run: &PlannedRun) -> String {
 /// Trains what is left; an exit code if it was stopped.
 fn train(
     comparison: &Comparison,
-    folder: &Path,
-    jobs: usize,
+    runs: &[PlannedRun],
+    (folder, jobs): (&Path, usize),
     device: &burn::tensor::Device,
     console: &Console,
 ) -> Result<Option<ExitCode>, Error> {
     let bar = console.bar(1000, "{prefix} {bar:16} {msg}");
-    let answer = {
-        let (bar, told) = (bar.clone(), console.notes());
-        move || {
-            if told {
-                bar.suspend(|| eprintln!("stopping after this batch; once more stops at once"));
-            }
-        }
-    };
-    let stop = Stop::listen(answer)?;
-    let follow = Follow::new(console, comparison, stop.clone(), bar.clone())?;
+    let stop = Stop::beside(&bar, console)?;
+    let follow = Follow::new(console, comparison, runs, stop.clone(), bar.clone());
     let cache = Cache::of_user();
     let ended = run(comparison, folder, jobs, device, cache.as_ref(), &follow);
+    stop.settle();
     bar.finish_and_clear();
     let resume = format!("synfire compare --resume {}", shell_word(folder));
     let ended = ended.inspect_err(|_| {
@@ -260,11 +251,6 @@ fn train(
         &serde_json::json!({ "event": "stopped", "folder": folder.display().to_string(), "resume": resume }),
     );
     Ok(Some(ExitCode::from(stop.exit_code())))
-}
-
-/// The results that are findings.
-fn findings(results: &[RunResult]) -> Vec<synfire::compare::Finding> {
-    results.iter().filter_map(RunResult::finding).cloned().collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! What came of a comparison, as text, JSON and CSV.
 
-use super::findings;
 use crate::commands::{Error, percent};
 use crate::console::Console;
 use serde_json::json;
@@ -8,13 +7,13 @@ use std::path::Path;
 use synfire::compare::{Comparison, Difference, Finding, RunResult, Spread, differences, groups};
 use synfire::energy::{FP32, Operations};
 use synfire::file::write_atomically;
-use synfire_report::text::{duration, quoted};
+use synfire_report::text::{self, duration, quoted, spread};
 
 /// What a column of the file of results says of a run.
 type Column = (String, fn(&Finding) -> String);
 
 /// Writes `results.csv`: a line for each finished run.
-pub(super) fn write_csv(comparison: &Comparison, results: &[RunResult], folder: &Path) -> Result<(), Error> {
+fn write_csv(comparison: &Comparison, findings: &[Finding], folder: &Path) -> Result<(), Error> {
     let columns: [Column; 13] = [
         ("seed".into(), |run| run.seed.to_string()),
         ("test_accuracy".into(), |run| run.summary.test_accuracy.to_string()),
@@ -36,14 +35,14 @@ pub(super) fn write_csv(comparison: &Comparison, results: &[RunResult], folder: 
     let steps = comparison.inference_steps.iter().map(|steps| format!("test_accuracy_at_{steps}"));
     let head: Vec<String> = axes.chain(columns.iter().map(|(name, _)| name.clone())).chain(steps).collect();
     let mut text = head.join(",") + "\n";
-    for finding in findings(results) {
+    for finding in findings {
         let at = |&steps: &usize| {
             let found = finding.inference.iter().find(|at| at.time_steps == steps);
             found.map_or(String::new(), |at| at.accuracy.to_string())
         };
         let values = finding.values.iter().cloned();
         let cells = values
-            .chain(columns.iter().map(|(_, cell)| cell(&finding)))
+            .chain(columns.iter().map(|(_, cell)| cell(finding)))
             .chain(comparison.inference_steps.iter().map(at));
         text += &(cells.map(|cell| quoted(&cell)).collect::<Vec<_>>().join(",") + "\n");
     }
@@ -55,8 +54,14 @@ fn by_paper(operations: &Operations) -> Option<f64> {
     operations.spikes().then(|| operations.paper_energy().ratio())
 }
 
-pub(super) fn show(comparison: &Comparison, results: &[RunResult], folder: &Path, console: &Console) {
-    let findings = findings(results);
+pub(super) fn show(
+    comparison: &Comparison,
+    results: &[RunResult],
+    folder: &Path,
+    console: &Console,
+) -> Result<(), Error> {
+    let findings: Vec<Finding> = results.iter().filter_map(RunResult::finding).cloned().collect();
+    write_csv(comparison, &findings, folder)?;
     let groups = groups(&findings);
     let differences = differences(&comparison.vary, &findings);
     let keys: Vec<String> = comparison.vary.iter().map(|axis| axis.key.clone()).collect();
@@ -105,24 +110,14 @@ pub(super) fn show(comparison: &Comparison, results: &[RunResult], folder: &Path
         "event": "finished", "folder": folder.display().to_string(), "axes": keys, "groups": groups, "differences": differences,
         "results": results,
     }));
-}
-
-/// `98.61 ± 0.42`, in percent.
-fn spread(spread: &Spread) -> String {
-    match spread.n {
-        1 => format!("{:.2}", 100.0 * spread.mean),
-        _ => format!("{:.2} ± {:.2}", 100.0 * spread.mean, 100.0 * spread.deviation),
-    }
+    Ok(())
 }
 
 fn in_words(difference: &Difference) -> String {
     let Difference { key, value, against, others, difference: spread, better } = difference;
     let others: String = others.iter().map(|(key, value)| format!(", {key}={value}")).collect();
-    let (mean, n) = (100.0 * spread.mean, spread.n);
-    let deviation = if n > 1 { format!(" ± {:.2}", 100.0 * spread.deviation) } else { String::new() };
-    format!(
-        "{key}={value} against {against}{others}: {mean:+.2}{deviation}, better with {better} of {n} seeds"
-    )
+    let (difference, n) = (text::difference(spread), spread.n);
+    format!("{key}={value} against {against}{others}: {difference}, better with {better} of {n} seeds")
 }
 
 /// Rows whose columns stand under each other.

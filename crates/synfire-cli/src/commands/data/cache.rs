@@ -1,6 +1,6 @@
 //! `synfire data cache`.
 
-use super::{Error, grouped, size};
+use super::{Error, size, thousands};
 use crate::console::Console;
 use clap::{Args, Subcommand};
 use synfire_data::Cache;
@@ -33,7 +33,7 @@ impl CacheArguments {
                 let files = cache.list()?;
                 for file in &files {
                     let content = file.content.as_deref().unwrap_or("damaged");
-                    let samples = grouped(file.samples as u64);
+                    let samples = thousands(file.samples as u64);
                     console.say(format!("{:>9}  {samples:>7} samples  {content}", size(file.bytes)));
                     console.json(&serde_json::json!({
                         "file": file.path, "content": file.content, "samples": file.samples,

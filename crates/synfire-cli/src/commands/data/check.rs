@@ -1,6 +1,6 @@
 //! `synfire data check`.
 
-use super::{Error, grouped};
+use super::{Error, thousands};
 use crate::console::Console;
 use clap::Args;
 use std::path::PathBuf;
@@ -47,16 +47,16 @@ impl Check {
 
     fn tell(&self, name: &str, set: &DataSet, checked: &Checked, console: &Console) {
         let samples: usize = checked.of_class.iter().sum();
-        let mut line = format!("  {name}: {} samples", grouped(samples as u64));
+        let mut line = format!("  {name}: {} samples", thousands(samples as u64));
         if let (Some([fewest, most]), Some([shortest, longest])) =
             (checked.events_each, checked.duration_each)
         {
             let seconds = |microseconds: u64| microseconds as f64 / 1e6;
             line += &format!(
                 ", {} events, {} to {} each, in {:.3} to {:.3} s",
-                grouped(checked.events),
-                grouped(fewest),
-                grouped(most),
+                thousands(checked.events),
+                thousands(fewest),
+                thousands(most),
                 seconds(shortest),
                 seconds(longest)
             );
@@ -64,7 +64,7 @@ impl Check {
         console.say(line);
         let (fewest, most) = (checked.of_class.iter().min(), checked.of_class.iter().max());
         let of_class = match (fewest, most) {
-            (Some(fewest), Some(most)) if fewest == most => format!("{} each", grouped(*fewest as u64)),
+            (Some(fewest), Some(most)) if fewest == most => format!("{} each", thousands(*fewest as u64)),
             _ => {
                 let classes = set.class_names.iter().zip(&checked.of_class);
                 classes.map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")

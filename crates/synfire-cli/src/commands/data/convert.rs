@@ -1,7 +1,7 @@
 //! `synfire data convert`.
 
 use super::edits::EditArguments;
-use super::{Error, FormatArgument, Pieces, grouped, must_be_new, tell_untold};
+use super::{Error, FormatArgument, Pieces, must_be_new, tell_untold, thousands};
 use crate::console::Console;
 use clap::Args;
 use std::path::PathBuf;
@@ -56,7 +56,7 @@ impl Convert {
             return Err(Error::failed(format!(
                 "{}: no event is left of {}",
                 self.file.display(),
-                grouped(read)
+                thousands(read)
             )));
         }
         writer.finish()?;
@@ -68,8 +68,8 @@ impl Convert {
         let notes = tell_untold(&self.output, format, origin, console)?;
         console.say(format!(
             "{}{} events of a {sensor} sensor, from {from} to {format}: {}",
-            grouped(events),
-            if events == read { String::new() } else { format!(" of {}", grouped(read)) },
+            thousands(events),
+            if events == read { String::new() } else { format!(" of {}", thousands(read)) },
             self.output.display()
         ));
         console.json(&serde_json::json!({

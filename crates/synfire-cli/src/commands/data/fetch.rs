@@ -1,6 +1,6 @@
 //! `synfire data fetch`.
 
-use super::{Error, grouped};
+use super::{Error, thousands};
 use crate::console::Console;
 use crate::pace::Pace;
 use clap::Args;
@@ -109,7 +109,7 @@ fn list(remote: &Remote, console: &Console) {
 /// A file with what is known of it, on one line.
 fn about(file: &RemoteFile) -> String {
     let size =
-        file.size.map_or_else(|| "size not known".to_string(), |size| format!("{} bytes", grouped(size)));
+        file.size.map_or_else(|| "size not known".to_string(), |size| format!("{} bytes", thousands(size)));
     let hashes = [("MD5", file.md5), ("SHA-256", file.sha256)];
     let hashes = hashes.iter().filter_map(|(kind, hash)| Some(format!(", {kind} {}", (*hash)?)));
     format!("{}: {size}{}", file.name, hashes.collect::<String>())
@@ -119,7 +119,7 @@ fn tell(remote: &Remote, fetched: &Fetched, console: &Console) {
     let folder = fetched.folder.display();
     console.say(match fetched.placed {
         0 => format!("{} is there already: {folder}", remote.set),
-        _ => format!("{}, {} bytes downloaded: {folder}", remote.set, grouped(fetched.received)),
+        _ => format!("{}, {} bytes downloaded: {folder}", remote.set, thousands(fetched.received)),
     });
     console.json(&serde_json::json!({
         "event": "done", "set": remote.set, "folder": fetched.folder, "received": fetched.received,
@@ -156,7 +156,8 @@ impl<'a> Progress<'a> {
             Step::Received { file, done, total } => self.count(("downloading", file), done, total),
             Step::Unpacking { file, done, total } => self.count(("unpacking", file), done, Some(total)),
             Step::Asking { file, url, from } => {
-                let rest = if from > 0 { format!(", from byte {} on", grouped(from)) } else { String::new() };
+                let rest =
+                    if from > 0 { format!(", from byte {} on", thousands(from)) } else { String::new() };
                 self.say(format!("{file} from {url}{rest}"));
                 self.tell(&serde_json::json!({ "event": "asking", "file": file, "url": url, "from": from }));
             }

@@ -1,6 +1,6 @@
 //! `synfire data info`.
 
-use super::{Error, Pieces, grouped};
+use super::{Error, Pieces, thousands};
 use crate::console::Console;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -76,7 +76,7 @@ fn say(
     console: &Console,
 ) {
     let line = |name: &str, text: String| console.say(format!("  {name:<12} {text}"));
-    console.say(format!("{}: {}, {} bytes", file.display(), reader.format().title(), grouped(bytes)));
+    console.say(format!("{}: {}, {} bytes", file.display(), reader.format().title(), thousands(bytes)));
     if let Some(sensor) = sensor {
         let whence = if in_file { "" } else { ", as its events need; the file tells none" };
         line("sensor", format!("{sensor}{whence}"));
@@ -86,9 +86,10 @@ fn say(
     }
     if statistics.events > 0 {
         let on = 100.0 * statistics.on as f64 / statistics.events as f64;
-        line("events", format!("{}, {on:.1} % on", grouped(statistics.events)));
-        let rate =
-            statistics.rate().map_or_else(String::new, |rate| format!(", {} events/s", grouped(rate as u64)));
+        line("events", format!("{}, {on:.1} % on", thousands(statistics.events)));
+        let rate = statistics
+            .rate()
+            .map_or_else(String::new, |rate| format!(", {} events/s", thousands(rate as u64)));
         line("time", format!("{}{rate}", seconds(statistics.duration())));
         let [first, last] = statistics.span.expect("there are events");
         line("from, to", format!("{first} µs, {last} µs"));
@@ -101,16 +102,16 @@ fn say(
             "pixels",
             format!(
                 "{} of {} had events, most x {}, y {}: {}",
-                grouped(active as u64),
-                grouped(all),
+                thousands(active as u64),
+                thousands(all),
                 busiest.x,
                 busiest.y,
-                grouped(busiest.events.into())
+                thousands(busiest.events.into())
             ),
         );
     }
     let passed_over: Vec<String> =
-        reader.passed_over().iter().map(|(what, count)| format!("{what} ({})", grouped(*count))).collect();
+        reader.passed_over().iter().map(|(what, count)| format!("{what} ({})", thousands(*count))).collect();
     if !passed_over.is_empty() {
         line("passed over", passed_over.join(", "));
     }

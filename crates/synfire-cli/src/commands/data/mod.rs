@@ -16,7 +16,7 @@ use crate::console::Console;
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use synfire_data::{DataSet, Locations, is_path};
+use synfire_data::{DataSet, Locations, is_path, thousands};
 use synfire_events::{Event, EventError, Format, Origin, Reader, Recording};
 
 /// Data sets and recordings: fetch them, look at them, convert and simulate them.
@@ -193,13 +193,6 @@ fn size(bytes: u64) -> String {
         middle @ ..1e9 => format!("{:.1} MB", middle / 1e6),
         large => format!("{:.2} GB", large / 1e9),
     }
-}
-
-/// A count with its digits in groups.
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned());
-    groups.collect::<Vec<_>>().join(",")
 }
 
 /// An error that a file may be the reason of, with what can be read at all.

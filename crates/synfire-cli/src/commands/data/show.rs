@@ -1,6 +1,6 @@
 //! `synfire data show`.
 
-use super::{Error, RecordingArgument, grouped, must_be_new, write_failed};
+use super::{Error, RecordingArgument, must_be_new, thousands, write_failed};
 use crate::console::Console;
 use clap::{Args, value_parser};
 use image::codecs::gif::{GifEncoder, Repeat};
@@ -58,7 +58,7 @@ impl Show {
         let (events, sensor) = (recording.events.len() as u64, recording.sensor);
         console.say(format!(
             "{} events of a {sensor} sensor (on blue, off orange): {}",
-            grouped(events),
+            thousands(events),
             self.output.display()
         ));
         console.json(&serde_json::json!({ "events": events, "frames": frames, "output": self.output }));

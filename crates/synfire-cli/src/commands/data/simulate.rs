@@ -1,7 +1,7 @@
 //! `synfire data simulate`.
 
 use super::camera::CameraArguments;
-use super::{Error, FormatArgument, grouped, must_be_new, names_set, open, tell_untold, write_failed};
+use super::{Error, FormatArgument, must_be_new, names_set, open, tell_untold, thousands, write_failed};
 use crate::commands::read_image;
 use crate::console::Console;
 use clap::{Args, ValueEnum};
@@ -86,7 +86,7 @@ impl Simulate {
         let notes = tell_untold(&self.output, format, Origin { sensor, simulated: true }, console)?;
         console.say(format!(
             "{} simulated events of a {sensor} sensor: {}",
-            grouped(events as u64),
+            thousands(events as u64),
             self.output.display()
         ));
         console.json(&serde_json::json!({

@@ -1,6 +1,6 @@
 //! `synfire train`.
 
-pub(crate) mod progress;
+mod progress;
 pub(crate) mod settings;
 
 use super::{DeviceArgument, Error, percent};
@@ -11,8 +11,6 @@ use progress::Progress;
 use settings::Settings;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use synfire::net::NonFinite;
 use synfire::train::{Outcome, RunFolder, Summary, TrainConfig, TrainError, Trainer};
 use synfire_data::{Cache, find, is_path};
@@ -108,20 +106,10 @@ impl Train {
 fn train(trainer: &mut Trainer, console: &Console, verbose: bool) -> Result<ExitCode, Error> {
     let path = trainer.folder().path().to_path_buf();
     let bar = console.bar(0, "{prefix} {bar:16} {msg}");
-    // Whether the reader knows already that the run stops.
-    let told = Arc::new(AtomicBool::new(!console.notes()));
-    let answer = {
-        let (told, bar) = (told.clone(), bar.clone());
-        move || {
-            if !told.swap(true, Ordering::SeqCst) {
-                bar.suspend(|| eprintln!("stopping after this batch; once more stops at once"));
-            }
-        }
-    };
-    let stop = Stop::listen(answer)?;
+    let stop = Stop::beside(&bar, console)?;
     let mut progress = Progress::new(console, trainer, stop.clone(), bar.clone(), verbose);
     let outcome = trainer.run(&mut progress);
-    told.store(true, Ordering::SeqCst);
+    stop.settle();
     bar.finish_and_clear();
     let resume = format!("synfire train --resume {}", shell_word(&path));
     match outcome.inspect_err(|error| {

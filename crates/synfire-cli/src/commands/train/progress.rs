@@ -7,7 +7,7 @@ use crate::stop::Stop;
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use synfire::net::Plan;
+use synfire::net::{Plan, module_number};
 use synfire::train::{BatchReport, EpochRecord, Observer, Trainer};
 use synfire_report::text::duration;
 
@@ -207,11 +207,6 @@ fn layer_table(plan: &Plan, record: &EpochRecord) -> String {
         }
     }
     table
-}
-
-/// The number in `layers.3` or `layers.3.conv1`.
-pub(crate) fn module_number(name: &str) -> usize {
-    name.split('.').nth(1).and_then(|number| number.parse().ok()).unwrap_or(usize::MAX)
 }
 
 /// How much of a run is done, in forward and backward passes of one sample over all time steps.

@@ -10,7 +10,7 @@ pub(super) use backward::backward;
 
 use super::neuron::{Constants, ConstantsLaunch, fires, is_stbp};
 use super::norm::{LANES, add_pieces};
-use super::tensors::{UNITS, contiguous, cubes, element, empty, len};
+use super::tensors::{contiguous, cubes, element, empty, len, sum_of_cube};
 use crate::ops::{BlockConfig, Pool, Stats};
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
@@ -73,6 +73,14 @@ struct Place {
     whole: bool,
 }
 
+/// Windows of a batch, whole or not.
+#[cube]
+fn windows_of(s: &Sizes, #[comptime] side: usize) -> usize {
+    let across = (s.width + comptime!(side - 1)) / side;
+    let down = (s.height + comptime!(side - 1)) / side;
+    s.batch * down * across
+}
+
 #[cube]
 fn place(window: usize, channel: usize, s: &Sizes, #[comptime] side: usize) -> Place {
     let across = (s.width + comptime!(side - 1)) / side;
@@ -127,9 +135,7 @@ fn block_kernel<F: Float>(
     #[define(F)] _element: ElemType,
 ) {
     let side = comptime!(made.side);
-    let across = (s.width + comptime!(side - 1)) / side;
-    let down = (s.height + comptime!(side - 1)) / side;
-    let windows = s.batch * down * across;
+    let windows = windows_of(&s, side);
     let mut count = 0.0f32;
     if ABSOLUTE_POS < windows * s.channels {
         let at = place(ABSOLUTE_POS / s.channels, ABSOLUTE_POS % s.channels, &s, side);
@@ -170,21 +176,9 @@ fn block_kernel<F: Float>(
             }
         }
     }
-    // How many fired in this cube.
-    let mut counts = Shared::<[f32]>::new_slice(comptime!(UNITS as usize));
-    counts[UNIT_POS as usize] = count;
-    sync_cube();
-    let mut half = comptime!(UNITS as usize / 2).runtime();
-    while half > 0 {
-        if (UNIT_POS as usize) < half {
-            let other = counts[UNIT_POS as usize + half];
-            counts[UNIT_POS as usize] += other;
-        }
-        sync_cube();
-        half /= 2;
-    }
+    let count_of_cube = sum_of_cube(count);
     if UNIT_POS == 0 {
-        fired[CUBE_POS] = counts[0];
+        fired[CUBE_POS] = count_of_cube;
     }
 }
 

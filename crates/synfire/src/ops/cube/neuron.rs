@@ -1,6 +1,6 @@
 //! A layer of neurons: a unit is a neuron, its potential stays in a register from the first step to the last.
 
-use super::tensors::{contiguous, cubes, element, empty, len};
+use super::tensors::{contiguous, cubes, element, empty, len, plain};
 use crate::ops::{Lif, LifShape, Method};
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
@@ -111,7 +111,7 @@ fn lif_backward_kernel<F: Float>(
 /// [`SpikeKernels::lif_forward`](crate::ops::SpikeKernels::lif_forward).
 pub(super) fn forward(shape: LifShape, current: CubeTensor) -> (CubeTensor, CubeTensor) {
     let LifShape { steps, constant, lif } = shape;
-    let current = contiguous(super::tensors::converted(current, DType::F32));
+    let current = plain(current);
     let mut out = current.meta.shape().clone();
     let neurons = len(&current) / if constant { 1 } else { steps };
     if constant {
@@ -141,7 +141,7 @@ pub(super) fn forward(shape: LifShape, current: CubeTensor) -> (CubeTensor, Cube
 /// [`SpikeKernels::lif_backward`](crate::ops::SpikeKernels::lif_backward).
 pub(super) fn backward(shape: LifShape, membrane: CubeTensor, grad: CubeTensor) -> CubeTensor {
     let LifShape { steps, constant, lif } = shape;
-    let (membrane, grad) = (contiguous(membrane), contiguous(super::tensors::converted(grad, DType::F32)));
+    let (membrane, grad) = (contiguous(membrane), plain(grad));
     let mut shape = membrane.meta.shape().clone();
     let neurons = len(&membrane) / steps;
     if constant {

@@ -4,7 +4,7 @@
 //! units and cubes found is joined by the formula for the variance of two sets together. Squares are summed of distances
 //! from the unit's own first value: sums of plain squares would lose the variance of values that lie far from zero.
 
-use super::tensors::{contiguous, converted, cubes, element, empty, len};
+use super::tensors::{contiguous, cubes, element, empty, len, plain};
 use crate::ops::{NormShape, RunningShape, Stats};
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
@@ -242,7 +242,7 @@ pub(super) fn add_pieces(parts: CubeTensor, [steps, pieces, channels]: [usize; 3
 
 /// Sums of the columns of `[…, channels]`.
 pub(super) fn column_sums(channels: usize, x: CubeTensor) -> CubeTensor {
-    let x = contiguous(converted(x, DType::F32));
+    let x = plain(x);
     let rows = len(&x) / channels;
     add_pieces(x, [1, rows, channels])
 }

@@ -1,6 +1,6 @@
 //! Pooling: a unit is a value of the output forward, of the input backward.
 
-use super::tensors::{contiguous, cubes, element, empty, len};
+use super::tensors::{contiguous, converted, cubes, element, empty, len};
 use crate::ops::{PoolShape, Pooling, portable};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
@@ -165,7 +165,7 @@ pub(super) fn forward(kind: Pooling, s: PoolShape, x: CubeTensor) -> CubeTensor 
 
 /// [`SpikeKernels::pool_backward`](crate::ops::SpikeKernels::pool_backward).
 pub(super) fn backward(kind: Pooling, s: PoolShape, x: CubeTensor, grad: CubeTensor) -> CubeTensor {
-    let grad = contiguous(super::tensors::converted(grad, x.dtype));
+    let grad = contiguous(converted(grad, x.dtype));
     let x = contiguous(x);
     let out = empty(&x, [s.frames, s.height, s.width, s.channels], x.dtype);
     let (frames, window) = sizes(kind, &s);

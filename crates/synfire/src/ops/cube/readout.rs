@@ -1,6 +1,6 @@
 //! What a readout is made of: leaky integrators, and means over voters and over time.
 
-use super::tensors::{contiguous, converted, cubes, empty, len};
+use super::tensors::{cubes, empty, len, plain};
 use crate::ops::{IntegratorShape, MeanShape};
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
@@ -75,10 +75,6 @@ fn integrate_backward_kernel(
             out[i] = sum;
         }
     }
-}
-
-fn plain(x: CubeTensor) -> CubeTensor {
-    contiguous(converted(x, DType::F32))
 }
 
 /// [`SpikeKernels::mean_forward`](crate::ops::SpikeKernels::mean_forward).

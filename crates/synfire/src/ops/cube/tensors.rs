@@ -19,6 +19,11 @@ pub(super) fn converted(x: CubeTensor, dtype: DType) -> CubeTensor {
     if x.dtype == dtype { x } else { cast(x, dtype) }
 }
 
+/// The tensor in single precision, its values one after another.
+pub(super) fn plain(x: CubeTensor) -> CubeTensor {
+    contiguous(converted(x, DType::F32))
+}
+
 /// Memory for a tensor whose every value a kernel is going to write.
 pub(super) fn empty<const D: usize>(like: &CubeTensor, shape: [usize; D], dtype: DType) -> CubeTensor {
     let shape = Shape::from(shape);
@@ -34,6 +39,24 @@ pub(super) fn element(x: &CubeTensor) -> ElemType {
 /// Values of a tensor.
 pub(super) fn len(x: &CubeTensor) -> usize {
     x.shape().num_elements()
+}
+
+/// The sum of `value` over the [`UNITS`] units of a cube, in an order that is always the same; every unit has it.
+#[cube]
+pub(super) fn sum_of_cube(value: f32) -> f32 {
+    let mut sums = Shared::<[f32]>::new_slice(comptime!(UNITS as usize));
+    sums[UNIT_POS as usize] = value;
+    sync_cube();
+    let mut half = comptime!(UNITS as usize / 2).runtime();
+    while half > 0 {
+        if (UNIT_POS as usize) < half {
+            let other = sums[UNIT_POS as usize + half];
+            sums[UNIT_POS as usize] += other;
+        }
+        sync_cube();
+        half /= 2;
+    }
+    sums[0]
 }
 
 /// Cubes of [`UNITS`] units for so many values, one each.

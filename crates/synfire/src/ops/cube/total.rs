@@ -1,6 +1,6 @@
 //! The sum of all values of a tensor, in one launch where a cube can do it, in two otherwise.
 
-use super::tensors::{UNITS, contiguous, converted, empty, len};
+use super::tensors::{UNITS, empty, len, plain, sum_of_cube};
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
@@ -18,26 +18,15 @@ fn total_kernel(x: &[f32], out: &mut [f32], values: usize, #[comptime] squared: 
         sum += if comptime!(squared) { value * value } else { value };
         i += stride;
     }
-    let mut sums = Shared::<[f32]>::new_slice(comptime!(UNITS as usize));
-    sums[UNIT_POS as usize] = sum;
-    sync_cube();
-    let mut half = comptime!(UNITS as usize / 2).runtime();
-    while half > 0 {
-        if (UNIT_POS as usize) < half {
-            let other = sums[UNIT_POS as usize + half];
-            sums[UNIT_POS as usize] += other;
-        }
-        sync_cube();
-        half /= 2;
-    }
+    let all = sum_of_cube(sum);
     if UNIT_POS == 0 {
-        out[CUBE_POS_X as usize] = sums[0];
+        out[CUBE_POS_X as usize] = all;
     }
 }
 
 /// [`SpikeKernels::total`](crate::ops::SpikeKernels::total).
 pub(super) fn total(squared: bool, x: CubeTensor) -> CubeTensor {
-    let x = contiguous(converted(x, DType::F32));
+    let x = plain(x);
     let values = len(&x);
     // Of at most as many as one cube adds up after.
     let cubes = values.div_ceil(EACH).clamp(1, EACH);

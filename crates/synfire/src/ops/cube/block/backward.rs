@@ -6,7 +6,7 @@
     reason = "what is known when a kernel is made stands apart from what it decides"
 )]
 
-use super::{Made, Place, Sizes, current, parameters, place, scale, sizes, windows};
+use super::{Made, Place, Sizes, current, parameters, place, scale, sizes, windows, windows_of};
 use crate::ops::cube::neuron::{Constants, ConstantsLaunch, error, fires};
 use crate::ops::cube::norm::{LANES, ROWS, add_pieces, pieces};
 use crate::ops::cube::tensors::{contiguous, cubes, element, empty};
@@ -115,8 +115,8 @@ fn masked(error: f32, normal: f32, gamma: f32, beta: f32, #[comptime] relu: bool
     if comptime!(relu) { select(normal * gamma + beta <= 0.0f32, 0.0f32, error) } else { error }
 }
 
-/// The steps at which any pixel of the window fired. Asked for where silence is heard: there the first pixel of a window takes
-/// the error of a step at which none fired.
+/// The steps at which any pixel of the window fired, where silence is heard: there the first pixel of a window takes the error of a
+/// step at which none fired. Elsewhere nobody asks.
 #[cube]
 fn fired_at<F: Float>(
     z: &[F],
@@ -132,15 +132,42 @@ fn fired_at<F: Float>(
     lif: &Constants,
     #[comptime] made: Made,
 ) {
-    for pixel in 0..comptime!(made.side * made.side) {
-        replay::<F>(z, mean, variance, gamma, beta, at, pixel, normals, membranes, s, lif, made);
-        #[unroll(made.unrolled())]
-        for t in 0..made.steps {
-            if fires(membranes[t], lif, made.stbp) {
-                any[t / 32] |= 1u32 << (t % 32) as u32;
+    if comptime!(made.stbp && made.max) {
+        if at.whole {
+            for pixel in 0..comptime!(made.side * made.side) {
+                replay::<F>(z, mean, variance, gamma, beta, at, pixel, normals, membranes, s, lif, made);
+                #[unroll(made.unrolled())]
+                for t in 0..made.steps {
+                    if fires(membranes[t], lif, made.stbp) {
+                        any[t / 32] |= 1u32 << (t % 32) as u32;
+                    }
+                }
             }
         }
     }
+}
+
+/// Goes through one pixel's potentials, and back: its errors take the place of the potentials.
+#[cube]
+fn there_and_back<F: Float, G: Float>(
+    z: &[F],
+    mean: &[f32],
+    variance: &[f32],
+    gamma: f32,
+    beta: f32,
+    grad: &[G],
+    at: &Place,
+    pixel: usize,
+    normals: &mut Array<f32>,
+    membranes: &mut Array<f32>,
+    taken: &mut Array<u32>,
+    any: &Array<u32>,
+    s: &Sizes,
+    lif: &Constants,
+    #[comptime] made: Made,
+) {
+    replay::<F>(z, mean, variance, gamma, beta, at, pixel, normals, membranes, s, lif, made);
+    errors::<G>(grad, gamma, beta, at, pixel, &*normals, membranes, taken, any, s, lif, made);
 }
 
 #[cube(launch)]
@@ -161,9 +188,7 @@ fn sums_kernel<F: Float, G: Float>(
     let side = comptime!(made.side);
     let statistics = comptime!(if made.joint { 1 } else { made.steps });
     let present = comptime!(if made.constant { 1 } else { made.steps });
-    let across = (s.width + comptime!(side - 1)) / side;
-    let down = (s.height + comptime!(side - 1)) / side;
-    let windows = s.batch * down * across;
+    let windows = windows_of(&s, side);
     let channel = CUBE_POS_X as usize * comptime!(LANES) + UNIT_POS_X as usize;
     let pieces = CUBE_COUNT_Y as usize;
     let mut sum = Array::<f32>::new(statistics);
@@ -177,47 +202,32 @@ fn sums_kernel<F: Float, G: Float>(
             let mut membranes = Array::<f32>::new(made.steps);
             let mut taken = Array::<u32>::new(comptime!(made.steps.div_ceil(32)));
             let mut any = Array::<u32>::new(comptime!(made.steps.div_ceil(32)));
-            if comptime!(made.stbp && made.max) {
-                if at.whole {
-                    fired_at::<F>(
-                        z,
-                        mean,
-                        variance,
-                        g,
-                        b,
-                        &at,
-                        &mut normals,
-                        &mut membranes,
-                        &mut any,
-                        &s,
-                        &lif,
-                        made,
-                    );
-                }
-            }
+            fired_at::<F>(
+                z,
+                mean,
+                variance,
+                g,
+                b,
+                &at,
+                &mut normals,
+                &mut membranes,
+                &mut any,
+                &s,
+                &lif,
+                made,
+            );
             for pixel in 0..comptime!(made.side * made.side) {
                 if at.top + pixel / side < s.height && at.left + pixel % side < s.width {
-                    replay::<F>(
+                    there_and_back::<F, G>(
                         z,
                         mean,
                         variance,
                         g,
                         b,
+                        grad,
                         &at,
                         pixel,
                         &mut normals,
-                        &mut membranes,
-                        &s,
-                        &lif,
-                        made,
-                    );
-                    errors::<G>(
-                        grad,
-                        g,
-                        b,
-                        &at,
-                        pixel,
-                        &normals,
                         &mut membranes,
                         &mut taken,
                         &any,
@@ -276,9 +286,7 @@ fn errors_kernel<F: Float, G: Float>(
 ) {
     let side = comptime!(made.side);
     let present = comptime!(if made.constant { 1 } else { made.steps });
-    let across = (s.width + comptime!(side - 1)) / side;
-    let down = (s.height + comptime!(side - 1)) / side;
-    let windows = s.batch * down * across;
+    let windows = windows_of(&s, side);
     if ABSOLUTE_POS < windows * s.channels {
         let channel = ABSOLUTE_POS % s.channels;
         let at = place(ABSOLUTE_POS / s.channels, channel, &s, side);
@@ -288,48 +296,20 @@ fn errors_kernel<F: Float, G: Float>(
         let mut membranes = Array::<f32>::new(made.steps);
         let mut taken = Array::<u32>::new(comptime!(made.steps.div_ceil(32)));
         let mut any = Array::<u32>::new(comptime!(made.steps.div_ceil(32)));
-        if comptime!(made.stbp && made.max) {
-            if at.whole {
-                fired_at::<F>(
-                    z,
-                    mean,
-                    variance,
-                    g,
-                    b,
-                    &at,
-                    &mut normals,
-                    &mut membranes,
-                    &mut any,
-                    &s,
-                    &lif,
-                    made,
-                );
-            }
-        }
+        fired_at::<F>(z, mean, variance, g, b, &at, &mut normals, &mut membranes, &mut any, &s, &lif, made);
         for pixel in 0..comptime!(made.side * made.side) {
             let (y, x) = (at.top + pixel / side, at.left + pixel % side);
             if y < s.height && x < s.width {
-                replay::<F>(
+                there_and_back::<F, G>(
                     z,
                     mean,
                     variance,
                     g,
                     b,
+                    grad,
                     &at,
                     pixel,
                     &mut normals,
-                    &mut membranes,
-                    &s,
-                    &lif,
-                    made,
-                );
-                errors::<G>(
-                    grad,
-                    g,
-                    b,
-                    &at,
-                    pixel,
-                    &normals,
                     &mut membranes,
                     &mut taken,
                     &any,
