@@ -45,6 +45,9 @@ Examples:
   synfire compare digits --seeds 3                stbp, bpsa and bpsta beside each other
   synfire report runs/digits                      a page of it: curves, spikes, energy, mistakes
   synfire net describe nmnist                     layers, shapes, parameters, MACs
+  synfire export nir runs/digits -o digits.nir    the network for simulators and chips
+  synfire import pytorch net.pt nmnist -o net.safetensors
+                                                  a network from PyTorch
   synfire devices                                 the CPU and GPUs that --device can name
   synfire data show recording.raw -o film.gif     what an event camera saw
 
@@ -59,6 +62,8 @@ enum Command {
     Energy(commands::energy::EnergyArguments),
     Compare(Box<commands::compare::Compare>),
     Report(commands::report::ReportArguments),
+    Import(commands::import::Import),
+    Export(commands::export::Export),
     Net(commands::net::Net),
     Data(commands::data::Data),
     Verify(commands::verify::Verify),
@@ -96,6 +101,8 @@ fn run(arguments: Arguments, console: &Console) -> Result<ExitCode, commands::Er
         Command::Energy(energy) => energy.run(console),
         Command::Compare(compare) => compare.run(console),
         Command::Report(report) => report.run(console),
+        Command::Import(import) => import.run(console),
+        Command::Export(export) => export.run(console),
         Command::Net(net) => net.run(console),
         Command::Data(data) => data.run(console),
         Command::Verify(verify) => verify.run(console),

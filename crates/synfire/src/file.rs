@@ -36,7 +36,8 @@ impl FileError {
         move |source| Self::Io { action, path, source }
     }
 
-    pub(crate) fn content(path: &Path, problem: impl Into<String>) -> Self {
+    /// The error of a file that is not what it should be.
+    pub fn content(path: &Path, problem: impl Into<String>) -> Self {
         Self::Content { path: path.to_path_buf(), problem: problem.into() }
     }
 }

@@ -3,6 +3,7 @@
 mod case;
 mod report;
 
+use super::net::shape;
 use super::{DeviceArgument, Error};
 use crate::console::Console;
 use clap::Args;
@@ -35,15 +36,8 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "RUN|CHECKPOINT", conflicts_with_all = ["net", "method", "norm"])]
     checkpoint: Option<PathBuf>,
     /// Channels, height and width of the input [default: what the named network was made for].
-    #[arg(
-        long,
-        value_name = "C,H,W",
-        value_delimiter = ',',
-        num_args = 1,
-        requires = "net",
-        conflicts_with = "checkpoint"
-    )]
-    input: Option<Vec<usize>>,
+    #[arg(long, value_name = "C,H,W", value_parser = shape, requires = "net", conflicts_with = "checkpoint")]
+    input: Option<[usize; 3]>,
     /// Folder of data sets [default: that of the run], searched before SYNFIRE_DATA and the user's cache folder.
     #[arg(long, value_name = "DIR", requires = "checkpoint", conflicts_with = "net")]
     data_dir: Option<PathBuf>,

@@ -6,6 +6,8 @@ pub(crate) mod data;
 pub(crate) mod devices;
 pub(crate) mod energy;
 pub(crate) mod eval;
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod infer;
 pub(crate) mod net;
 pub(crate) mod report;
@@ -142,7 +144,12 @@ pub(crate) fn data_set(
         (None, Some(run)) => RunFolder::new(run).config()?.and_then(|config| config.data_dir),
         (given, _) => given,
     };
-    let data = synfire_data::open(&checkpoint.header.config.dataset, &Locations::new(folder.as_deref())?)?;
+    let name = &checkpoint.header.config.dataset;
+    if name.is_empty() {
+        let problem = "it was imported without the name of a data set; import it with one";
+        return Err(Error::failed(format!("{}: {problem}", path.display())));
+    }
+    let data = synfire_data::open(name, &Locations::new(folder.as_deref())?)?;
     checkpoint.header.check_fits(path, &data)?;
     Ok(data)
 }

@@ -37,8 +37,8 @@ enum NetCommand {
         #[arg(value_name = "NAME|LAYERS")]
         net: String,
         /// Channels, height and width of the input [default: what the named network was made for].
-        #[arg(long, value_name = "C,H,W", value_delimiter = ',', num_args = 1)]
-        input: Option<Vec<usize>>,
+        #[arg(long, value_name = "C,H,W", value_parser = shape)]
+        input: Option<[usize; 3]>,
         /// Classes [default: what the named network was made for, else 10].
         #[arg(long, value_name = "N")]
         classes: Option<usize>,
@@ -83,7 +83,7 @@ impl Net {
                 }
             }
             NetCommand::Describe { net, input, classes, no_relu, training } => {
-                let plan = plan_of(&net, input.as_deref(), classes, !no_relu)?;
+                let plan = plan_of(&net, input, classes, !no_relu)?;
                 describe(&plan, console);
                 if let Some(batch) = training.batch_size {
                     tell_memory(&plan, batch as usize, &training, console);
@@ -97,7 +97,7 @@ impl Net {
 /// The network called `net`, or of that layer string, for an input `[C, H, W]` and so many classes.
 pub(super) fn plan_of(
     net: &str,
-    input: Option<&[usize]>,
+    input: Option<[usize; 3]>,
     classes: Option<usize>,
     relu: bool,
 ) -> Result<Plan, Error> {
@@ -105,15 +105,19 @@ pub(super) fn plan_of(
     let layers = known.map_or(net, |known| known.layers);
     let spec = layers.parse().map_err(|e| Error::usage(format!("{e}")))?;
     let input = match (input, known) {
-        (Some(given), _) => <[usize; 3]>::try_from(given).map_err(|_| {
-            let given = given.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
-            Error::usage(format!("--input {given}: expected C,H,W, such as 1,28,28"))
-        })?,
+        (Some(given), _) => given,
         (None, Some(known)) => known.input,
         (None, None) => return Err(Error::usage("a layer string needs --input C,H,W, such as 1,28,28")),
     };
     let classes = classes.or(known.map(|known| known.classes)).unwrap_or(10);
     Plan::new(&spec, input, classes, relu).map_err(|e| Error::usage(e.to_string()))
+}
+
+/// Reads channels, height and width.
+pub(super) fn shape(text: &str) -> Result<[usize; 3], String> {
+    let sizes: Option<Vec<usize>> = text.split(',').map(|size| size.trim().parse().ok()).collect();
+    let sizes = sizes.and_then(|sizes| <[usize; 3]>::try_from(sizes).ok());
+    sizes.ok_or_else(|| "expected C,H,W (channels, height, width), such as 1,28,28".to_string())
 }
 
 fn describe(plan: &Plan, console: &Console) {

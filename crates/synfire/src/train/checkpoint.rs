@@ -48,6 +48,19 @@ pub struct Header {
     checksum: u32,
 }
 
+/// A network with what must be known to use it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Described {
+    /// Its settings.
+    pub config: TrainConfig,
+    /// Channels, height and width of the input.
+    pub input: [usize; 3],
+    /// The sensor whose recordings it was trained on, where samples are recordings.
+    pub sensor: Option<Sensor>,
+    /// Names of the classes.
+    pub class_names: Vec<String>,
+}
+
 /// By what a data set and its split are known again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataMark {
@@ -170,6 +183,10 @@ impl Header {
     /// If they are others; `path` is the checkpoint.
     pub fn split(&self, path: &Path, data: &DataSet) -> Result<Split, TrainError> {
         self.check_fits(path, data)?;
+        if self.data.split.is_empty() {
+            let problem = "it was imported: nothing tells which samples it was trained on; its test samples can be used";
+            return Err(FileError::content(path, problem).into());
+        }
         let split = self.config.split(data)?;
         let found = DataMark::of(data, &split);
         if found == self.data {
@@ -238,15 +255,43 @@ impl Checkpoint {
                 file.tensors.insert(format!("{OPTIMIZER}{name}"), HostTensor { shape, values });
             }
         }
+        let network = Described {
+            config: config.clone(),
+            input: net.plan().input,
+            sensor: data.train.sensor(),
+            class_names: data.class_names.clone(),
+        };
+        Self::sealed(network, DataMark::of(data, split), position.clone(), counters, file)
+    }
+
+    /// That of a network which was not trained here: there is nothing to resume, and no data are known that it was trained on.
+    ///
+    /// # Errors
+    /// If a weight or a running statistic is NaN or infinite.
+    pub fn imported(network: Described, net: &mut Net) -> Result<Self, NonFinite> {
+        let file = TensorFile { tensors: net.state(), ..TensorFile::default() };
+        let position = Position { finished: true, ..Position::default() };
+        let unknown = DataMark { train: 0, test: 0, split: String::new() };
+        Self::sealed(network, unknown, position, BTreeMap::new(), file)
+    }
+
+    fn sealed(
+        network: Described,
+        data: DataMark,
+        position: Position,
+        counters: BTreeMap<String, u64>,
+        file: TensorFile,
+    ) -> Result<Self, NonFinite> {
         check_finite(&file)?;
+        let Described { config, input, sensor, class_names } = network;
         let mut header = Header {
             format: FORMAT,
-            config: TrainConfig { data_dir: None, ..config.clone() },
-            input: net.plan().input,
-            sensor: data.train.sensor().map(|sensor| [sensor.width, sensor.height]),
-            class_names: data.class_names.clone(),
-            data: DataMark::of(data, split),
-            position: position.clone(),
+            config: TrainConfig { data_dir: None, ..config },
+            input,
+            sensor: sensor.map(|sensor| [sensor.width, sensor.height]),
+            class_names,
+            data,
+            position,
             counters,
             checksum: 0,
         };

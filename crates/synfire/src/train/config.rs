@@ -321,7 +321,7 @@ impl TrainConfig {
     }
 
     /// A fresh network of these settings.
-    pub(super) fn build(&self, plan: Plan, seed: u64, device: &Device) -> Net {
+    pub fn build(&self, plan: Plan, seed: u64, device: &Device) -> Net {
         let mut net = Net::new(plan, self.lif(), seed, device);
         if let Voters::By(method) = self.voter_method {
             net.voters = Lif { method, ..net.lif };

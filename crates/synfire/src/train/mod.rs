@@ -14,7 +14,7 @@ mod step;
 mod tensorboard;
 mod trainer;
 
-pub use checkpoint::{Best, Checkpoint, DataMark, Header, Position, Sums};
+pub use checkpoint::{Best, Checkpoint, DataMark, Described, Header, Position, Sums};
 pub use config::{MOST_STEPS, TrainConfig};
 pub use error::{ConfigError, TrainError};
 pub(crate) use evaluate::{EVALUATION, each_batch, input};

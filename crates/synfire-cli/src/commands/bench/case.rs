@@ -33,7 +33,7 @@ pub(super) struct Trained {
 impl Bench {
     /// Random weights and a random batch.
     pub(super) fn untrained(&self, name: &str, device: &Device) -> Result<Case, Error> {
-        let plan = plan_of(name, self.input.as_deref(), None, true)?;
+        let plan = plan_of(name, self.input, None, true)?;
         let (batch, steps) = (self.batch_size.unwrap_or(16) as usize, self.time_steps.unwrap_or(16) as usize);
         let precision = self.precision.unwrap_or_default().on(device);
         check(&plan, batch, steps, precision)?;

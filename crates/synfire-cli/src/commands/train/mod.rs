@@ -9,6 +9,7 @@ use crate::stop::Stop;
 use clap::Args;
 use progress::Progress;
 use settings::Settings;
+pub(crate) use settings::network;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use synfire::net::NonFinite;

@@ -203,6 +203,7 @@ fn word<T: FromStr<Err: Display>>(text: &str) -> Result<String, String> {
     text.parse::<T>().map(|_| text.to_string()).map_err(|e| e.to_string())
 }
 
-fn network(text: &str) -> Result<String, String> {
+/// Checks the name of a network or a layer string.
+pub(crate) fn network(text: &str) -> Result<String, String> {
     if named(text).is_some() { Ok(text.to_string()) } else { word::<NetSpec>(text) }
 }
