@@ -29,6 +29,7 @@
 //! 3. Where its files come from: a [`fetch::Remote`] in the recipe, with sizes and hashes that a source states.
 //! 4. A test with real or written files, and one per malformed input the set's own code can meet.
 
+mod arrays;
 mod augment;
 mod cache;
 mod check;
@@ -47,6 +48,7 @@ mod simulated;
 mod split;
 mod stills;
 
+pub use arrays::Arrays;
 pub use augment::Augment;
 pub use cache::{Cache, CacheFile};
 pub use check::{Checked, check};

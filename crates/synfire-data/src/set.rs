@@ -113,7 +113,7 @@ pub struct DataSet {
 
 impl DataSet {
     /// A set of two parts of the same kind and shape.
-    pub(crate) fn new(
+    pub fn new(
         name: &str,
         class_names: Vec<String>,
         train: impl Source + 'static,

@@ -49,9 +49,23 @@ impl Trainer {
     ///
     /// # Errors
     /// If a setting is out of range, the data set cannot be opened or the folder holds a run.
-    pub fn start(mut config: TrainConfig, folder: RunFolder, device: &Device) -> Result<Self, TrainError> {
+    pub fn start(config: TrainConfig, folder: RunFolder, device: &Device) -> Result<Self, TrainError> {
         config.validate()?;
         let data = open(&config)?;
+        Self::start_on(config, data, folder, device)
+    }
+
+    /// A new run in `folder` on these data, whatever set the settings name. It cannot be resumed where that set is not these data.
+    ///
+    /// # Errors
+    /// If a setting is out of range or the folder holds a run.
+    pub fn start_on(
+        mut config: TrainConfig,
+        data: DataSet,
+        folder: RunFolder,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        config.validate()?;
         config.settle(&data, device)?;
         config.validate_for(&data)?;
         let net = fresh_net(&config, &data, device)?;

@@ -1,0 +1,259 @@
+//! Recordings. Events cross as bytes of the dtype that `synfire.events` names, without a copy on either side.
+
+use crate::error::{raise, value};
+use numpy::{
+    IntoPyArray, PyArray1, PyArrayDyn, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3,
+    PyUntypedArrayMethods,
+};
+use pyo3::prelude::*;
+use std::path::PathBuf;
+use synfire_events::simulate::gestures::{self, Gesture, Performance};
+use synfire_events::simulate::{Camera, CameraSettings, Image, Moving, record};
+use synfire_events::{
+    Event, Format, FrameSpec, Origin, Reader, Recording, Sensor, Statistics, Writer, to_frames,
+};
+
+/// Bytes of an event: its time, column, row and polarity.
+const EVENT: usize = 8 + 2 + 2 + 1;
+
+/// Events as the bytes of an array, and the sensor that saw them.
+type Bytes<'py> = (Bound<'py, PyArray1<u8>>, (u16, u16), bool);
+
+fn bytes_of(events: &[Event]) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::with_capacity(events.len() * EVENT);
+    for (i, event) in events.iter().enumerate() {
+        let side = |side: u16| {
+            i16::try_from(side).map_err(|_| format!("event {i} is at {side}; arrays hold pixels up to 32767"))
+        };
+        bytes.extend(event.t.to_le_bytes());
+        bytes.extend(side(event.x)?.to_le_bytes());
+        bytes.extend(side(event.y)?.to_le_bytes());
+        bytes.push(event.on.into());
+    }
+    Ok(bytes)
+}
+
+fn recording(bytes: &[u8], (width, height): (u16, u16)) -> PyResult<Recording> {
+    let mut events = Vec::with_capacity(bytes.len() / EVENT);
+    for (i, bytes) in bytes.as_chunks::<EVENT>().0.iter().enumerate() {
+        let [t0, t1, t2, t3, t4, t5, t6, t7, x0, x1, y0, y1, on] = *bytes;
+        let side = |name: &str, low, high| {
+            let side = i16::from_le_bytes([low, high]);
+            u16::try_from(side)
+                .map_err(|_| value(format!("event {i} has {name} = {side}, expected 0 or more")))
+        };
+        events.push(Event {
+            t: i64::from_le_bytes([t0, t1, t2, t3, t4, t5, t6, t7]),
+            x: side("x", x0, x1)?,
+            y: side("y", y0, y1)?,
+            on: on != 0,
+        });
+    }
+    Ok(Recording { sensor: Sensor { width, height }, events })
+}
+
+fn array<'py>(py: Python<'py>, recording: &Recording, simulated: bool) -> PyResult<Bytes<'py>> {
+    let bytes = py.detach(|| bytes_of(&recording.events)).map_err(value)?;
+    let Sensor { width, height } = recording.sensor;
+    Ok((bytes.into_pyarray(py), (width, height), simulated))
+}
+
+#[pyfunction]
+fn read_events<'py>(py: Python<'py>, path: PathBuf, format: Option<&str>) -> PyResult<Bytes<'py>> {
+    let format = format.map(str::parse::<Format>).transpose().map_err(raise)?;
+    let (recording, simulated) = py
+        .detach(|| {
+            let mut reader = Reader::open_as(&path, format)?;
+            let recording = reader.read_to_end()?;
+            Ok((recording, reader.simulated()))
+        })
+        .map_err(|e: synfire_events::EventError| raise(e))?;
+    array(py, &recording, simulated)
+}
+
+/// Format, sensor, and what can be said of the events without keeping them.
+#[pyfunction]
+#[allow(clippy::type_complexity, reason = "a row of plain values, named in Python")]
+fn recording_info(
+    py: Python<'_>,
+    path: PathBuf,
+) -> PyResult<(String, u16, u16, u64, Option<i64>, Option<i64>, bool)> {
+    py.detach(|| {
+        let mut reader = Reader::open(&path)?;
+        let (mut n, mut first, mut last) = (0, None, None);
+        while let Some(events) = reader.next_events()? {
+            n += events.len() as u64;
+            for event in events {
+                first = Some(first.map_or(event.t, |t: i64| t.min(event.t)));
+                last = Some(last.map_or(event.t, |t: i64| t.max(event.t)));
+            }
+        }
+        let (format, simulated) = (reader.format().name().to_string(), reader.simulated());
+        let Sensor { width, height } = reader.into_sensor()?;
+        Ok((format, width, height, n, first, last, simulated))
+    })
+    .map_err(|e: synfire_events::EventError| raise(e))
+}
+
+#[pyfunction]
+fn write_events(
+    py: Python<'_>,
+    path: PathBuf,
+    events: PyReadonlyArray1<'_, u8>,
+    sensor: (u16, u16),
+    format: Option<&str>,
+    simulated: bool,
+) -> PyResult<()> {
+    let recording = recording(events.as_slice()?, sensor)?;
+    let format = match format {
+        Some(name) => name.parse::<Format>().map_err(raise)?,
+        None => Format::of_name(&path).ok_or_else(|| {
+            value(format!("{}: its name tells no format; name one with format=", path.display()))
+        })?,
+    };
+    py.detach(|| {
+        let mut writer = Writer::create(&path, format, Origin { sensor: recording.sensor, simulated })?;
+        writer.write(&recording.events)?;
+        writer.finish()
+    })
+    .map_err(raise)
+}
+
+/// Frames `[T, C, H, W]`.
+#[pyfunction]
+#[allow(clippy::too_many_arguments, reason = "each a choice of its own")]
+fn events_to_frames<'py>(
+    py: Python<'py>,
+    events: PyReadonlyArray1<'py, u8>,
+    sensor: (u16, u16),
+    steps: usize,
+    framing: &str,
+    size: &str,
+    downsampling: &str,
+    polarities: &str,
+    values: &str,
+) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
+    let recording = recording(events.as_slice()?, sensor)?;
+    let spec = FrameSpec {
+        steps,
+        framing: framing.parse().map_err(raise)?,
+        polarities: polarities.parse().map_err(raise)?,
+        values: values.parse().map_err(raise)?,
+        size: size.parse().map_err(raise)?,
+        downsampling: downsampling.parse().map_err(raise)?,
+    };
+    let shape = spec.shape(recording.sensor);
+    let len = shape.iter().try_fold(4usize, |product, &side| product.checked_mul(side));
+    if len.is_none_or(|bytes| bytes > isize::MAX as usize) {
+        return Err(value(format!("frames of shape {shape:?} are too large")));
+    }
+    let mut frames = zeros(&shape)?;
+    py.detach(|| to_frames(&recording, &spec, &mut frames)).map_err(raise)?;
+    frames.into_pyarray(py).reshape(shape).map(|array| array.to_dyn().clone())
+}
+
+/// Room for values, or the error of too little memory rather than the end of the process.
+pub(crate) fn zeros(shape: &[usize]) -> PyResult<Vec<f32>> {
+    let len = shape.iter().product();
+    let mut values = Vec::new();
+    values.try_reserve_exact(len).map_err(|_| {
+        pyo3::exceptions::PyMemoryError::new_err(format!("no memory for values of shape {shape:?}"))
+    })?;
+    values.resize(len, 0.0);
+    Ok(values)
+}
+
+/// A camera's settings, in the order that Python hands them over.
+type Given = (Option<f32>, Option<f32>, Option<f32>, Option<i64>, Option<f32>, Option<f32>);
+
+fn camera((on, off, mismatch, refractory, noise, dark): Given, usual: CameraSettings) -> CameraSettings {
+    CameraSettings {
+        threshold_on: on.unwrap_or(usual.threshold_on),
+        threshold_off: off.unwrap_or(usual.threshold_off),
+        mismatch: mismatch.unwrap_or(usual.mismatch),
+        refractory_us: refractory.unwrap_or(usual.refractory_us),
+        noise_hz: noise.unwrap_or(usual.noise_hz),
+        dark: dark.unwrap_or(usual.dark),
+    }
+}
+
+#[pyfunction]
+fn simulate_image<'py>(
+    py: Python<'py>,
+    image: PyReadonlyArray2<'py, f32>,
+    protocol: &str,
+    settings: Given,
+    seed: u64,
+) -> PyResult<Bytes<'py>> {
+    let &[height, width] = image.shape() else { unreachable!("an array of two dimensions") };
+    let image = Image::new(width, height, image.as_slice()?.to_vec());
+    let scene = match protocol {
+        "saccades" => Moving::saccades(image),
+        "loop" => Moving::closed_loop(image),
+        other => return Err(value(format!("unknown protocol {other:?}, expected saccades or loop"))),
+    };
+    let settings = camera(settings, CameraSettings::default());
+    let recording = py.detach(|| record(&scene, &settings, seed)).map_err(raise)?;
+    array(py, &recording, true)
+}
+
+#[pyfunction]
+fn simulate_video<'py>(
+    py: Python<'py>,
+    frames: PyReadonlyArray3<'py, f32>,
+    fps: f64,
+    settings: Given,
+    seed: u64,
+) -> PyResult<Bytes<'py>> {
+    let &[n, height, width] = frames.shape() else { unreachable!("an array of three dimensions") };
+    let side = |side: usize| {
+        u16::try_from(side).map_err(|_| value(format!("frames of {width}x{height} pixels are too large")))
+    };
+    let sensor = Sensor { width: side(width)?, height: side(height)? };
+    if !(fps.is_finite() && fps > 0.0 && 1e6 * n as f64 / fps < 9e18) {
+        return Err(value(format!("fps = {fps}: expected a number above 0")));
+    }
+    let settings = camera(settings, CameraSettings::default());
+    let values = frames.as_slice()?.to_vec();
+    let recording = py
+        .detach(|| {
+            let mut camera = Camera::new(sensor, settings, seed)?;
+            let mut events = Vec::new();
+            for (i, frame) in values.chunks(width * height).enumerate() {
+                camera.see((i as f64 * 1e6 / fps) as i64, frame, &mut events)?;
+            }
+            Ok(Recording { sensor, events })
+        })
+        .map_err(|e: synfire_events::EventError| raise(e))?;
+    array(py, &recording, true)
+}
+
+#[pyfunction]
+fn simulate_gesture<'py>(py: Python<'py>, name: &str, settings: Given, seed: u64) -> PyResult<Bytes<'py>> {
+    let Some(gesture) = Gesture::ALL.into_iter().find(|gesture| gesture.name() == name) else {
+        let known = Gesture::ALL.map(Gesture::name).join(", ");
+        return Err(value(format!("unknown gesture {name:?}, expected one of {known}")));
+    };
+    let settings = camera(settings, gestures::camera());
+    let recording = py.detach(|| record(&Performance::new(gesture, seed), &settings, seed)).map_err(raise)?;
+    array(py, &recording, true)
+}
+
+/// What is wrong with a recording; nothing if it is sound.
+#[pyfunction]
+fn events_problems(events: PyReadonlyArray1<'_, u8>, sensor: (u16, u16)) -> PyResult<Vec<String>> {
+    let recording = recording(events.as_slice()?, sensor)?;
+    Ok(Statistics::of(&recording).problems().iter().map(ToString::to_string).collect())
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(read_events, module)?)?;
+    module.add_function(wrap_pyfunction!(recording_info, module)?)?;
+    module.add_function(wrap_pyfunction!(write_events, module)?)?;
+    module.add_function(wrap_pyfunction!(events_to_frames, module)?)?;
+    module.add_function(wrap_pyfunction!(simulate_image, module)?)?;
+    module.add_function(wrap_pyfunction!(simulate_video, module)?)?;
+    module.add_function(wrap_pyfunction!(simulate_gesture, module)?)?;
+    module.add_function(wrap_pyfunction!(events_problems, module)?)?;
+    Ok(())
+}

@@ -1,0 +1,502 @@
+//! Networks. One is behind a lock, so that threads may share it; long work leaves the interpreter to others.
+
+use crate::data::{Samples, config_of};
+use crate::error::{config, non_finite, raise, train, value};
+use burn::tensor::Device;
+use numpy::{IntoPyArray, PyArrayDyn, PyArrayMethods, PyReadonlyArray1, PyReadonlyArrayDyn};
+use pyo3::exceptions::{PyKeyError, PyRuntimeError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+use synfire::file::{HostTensor, TensorMap};
+use synfire::net::{Input, Net, Pass, Record};
+use synfire::train::{
+    BatchReport, Checkpoint, Described, EpochRecord, Observer, Outcome, RunFolder, TrainConfig, Trainer,
+    check_inference, evaluate,
+};
+use synfire_data::{Arrays, DataSet, Loader, random};
+use synfire_interop::nir::{self, Pools, Resistance, Translation};
+use synfire_interop::pytorch::{self, StateDict};
+
+/// How often Python hears of batches, and may stop the work.
+const OFTEN: Duration = Duration::from_millis(50);
+
+/// A network and what must be known to use it.
+struct State {
+    network: Described,
+    net: Net,
+    /// The checkpoint it comes from, where training goes on or data are known again.
+    checkpoint: Option<Checkpoint>,
+}
+
+#[pyclass(frozen, module = "synfire._synfire")]
+pub(crate) struct Core(Mutex<State>);
+
+/// Samples given as arrays, or a part of a data set.
+#[derive(FromPyObject)]
+enum Given<'py> {
+    Set(PyRef<'py, Samples>),
+    Arrays(PyReadonlyArrayDyn<'py, f32>, PyReadonlyArray1<'py, i64>),
+}
+
+impl Core {
+    fn lock(&self) -> PyResult<MutexGuard<'_, State>> {
+        self.0.lock().map_err(|_| PyRuntimeError::new_err("an earlier call failed within the network"))
+    }
+
+    fn read(path: &Path) -> PyResult<Self> {
+        let path = if path.is_dir() { path.join("checkpoints/best.safetensors") } else { path.to_path_buf() };
+        let checkpoint = Checkpoint::read(&path).map_err(raise)?;
+        let net = checkpoint.net(&path, &Device::flex()).map_err(raise)?;
+        let header = &checkpoint.header;
+        let network = Described {
+            config: header.config.clone(),
+            input: header.input,
+            sensor: header.sensor(),
+            class_names: header.class_names.clone(),
+        };
+        Ok(Self(Mutex::new(State { network, net, checkpoint: Some(checkpoint) })))
+    }
+}
+
+impl State {
+    /// Checks the shape of samples, `[N, C, H, W]` or `[N, T, C, H, W]`.
+    fn check(&self, shape: &[usize]) -> PyResult<()> {
+        let [c, h, w] = self.network.input;
+        let steps = self.network.config.time_steps;
+        match *shape {
+            [_, a, b, d] if [a, b, d] == [c, h, w] => Ok(()),
+            [_, t, a, b, d] if [t, a, b, d] == [steps, c, h, w] && !self.network.config.is_ann() => Ok(()),
+            _ => Err(value(format!(
+                "samples of shape {shape:?}: this network takes [N, {c}, {h}, {w}], or frames of shape [N, {steps}, {c}, {h}, {w}]"
+            ))),
+        }
+    }
+
+    /// Runs samples `first..` of a larger array, with what `record` says.
+    fn run(
+        &mut self,
+        values: &[f32],
+        shape: &[usize],
+        first: usize,
+        record: Record,
+    ) -> PyResult<(Vec<f32>, Pass<'static>)> {
+        let config = &self.network.config;
+        let rng = |i: usize| random::stream("eval encoding", config.seed, 0, (first + i) as u64);
+        let input: Input = config.encoding.input(values, shape, config.time_steps, rng, self.net.device());
+        input.check().map_err(non_finite)?;
+        let mut pass = Pass::inference().recording(record).as_ann(config.is_ann());
+        let readout = self.net.forward(input, &mut pass);
+        pass.check().map_err(non_finite)?;
+        Ok((readout.into_data().try_into_vec::<f32>().expect("f32 readout"), pass))
+    }
+}
+
+#[pymethods]
+impl Core {
+    /// A fresh network; `settings` are those of a run, as JSON.
+    #[new]
+    fn new(input: [usize; 3], class_names: Vec<String>, settings: &str) -> PyResult<Self> {
+        let settings = config_of(settings)?;
+        settings.validate().map_err(config)?;
+        let plan = settings.plan(input, class_names.len()).map_err(config)?;
+        check_inference(&plan, 1, settings.time_steps).map_err(config)?;
+        let net = settings.build(plan, settings.seed, &Device::flex());
+        let network = Described { config: settings, input, sensor: None, class_names };
+        Ok(Self(Mutex::new(State { network, net, checkpoint: None })))
+    }
+
+    /// A run's best checkpoint, or a checkpoint.
+    #[staticmethod]
+    fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        py.detach(|| Self::read(&path))
+    }
+
+    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        py.detach(|| {
+            let mut state = self.lock()?;
+            let State { network, net, checkpoint } = &mut *state;
+            if let Some(checkpoint) = checkpoint {
+                return checkpoint.write(&path).map_err(raise);
+            }
+            Checkpoint::imported(network.clone(), net).map_err(non_finite)?.write(&path).map_err(raise)
+        })
+    }
+
+    /// Settings, sizes and layers, as JSON.
+    fn describe(&self) -> PyResult<String> {
+        let state = self.lock()?;
+        let plan = state.net.plan();
+        let layers = plan.layers.iter().map(|layer| {
+            serde_json::json!({
+                "module": layer.module, "layer": layer.spec.to_string(), "input": layer.input, "output": layer.output,
+                "parameters": layer.parameters, "macs": layer.macs,
+            })
+        });
+        let told = serde_json::json!({
+            "config": state.network.config, "input": state.network.input, "class_names": state.network.class_names,
+            "layers": layers.collect::<Vec<_>>(), "net": plan.spec.to_string(), "parameters": plan.parameters(),
+        });
+        Ok(told.to_string())
+    }
+
+    /// What each class gets at each time step, `[T, N, classes]`.
+    fn forward<'py>(
+        &self,
+        py: Python<'py>,
+        x: PyReadonlyArrayDyn<'py, f32>,
+        batch: usize,
+    ) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
+        let (values, shape) = (x.as_slice()?, x.as_array().shape().to_vec());
+        let (n, rest) = (shape[0], shape[1..].to_vec());
+        let size = rest.iter().product::<usize>();
+        let (out, steps, classes) = py.detach(|| {
+            let mut state = self.lock()?;
+            state.check(&shape)?;
+            state.net.check().map_err(non_finite)?;
+            let (steps, classes) = (state.network.config.time_steps, state.network.class_names.len());
+            check_inference(state.net.plan(), batch.min(n), steps).map_err(config)?;
+            let mut out = crate::events::zeros(&[steps, n, classes])?;
+            let mut asked = Instant::now();
+            for first in (0..n).step_by(batch.max(1)) {
+                let here = batch.min(n - first);
+                let shape: Vec<usize> = std::iter::once(here).chain(rest.iter().copied()).collect();
+                let (readout, _) =
+                    state.run(&values[first * size..][..here * size], &shape, first, Record::Nothing)?;
+                for (t, step) in readout.chunks_exact(here * classes).enumerate() {
+                    out[(t * n + first) * classes..][..here * classes].copy_from_slice(step);
+                }
+                if asked.elapsed() > OFTEN {
+                    Python::attach(|py| py.check_signals())?;
+                    asked = Instant::now();
+                }
+            }
+            Ok::<_, PyErr>((out, steps, classes))
+        })?;
+        out.into_pyarray(py).reshape(vec![steps, n, classes])
+    }
+
+    /// Spikes of every layer of neurons by its name, `[T, N, C, H, W]` or `[T, N, units]`, as 0 and 1.
+    fn spikes<'py>(&self, py: Python<'py>, x: PyReadonlyArrayDyn<'py, f32>) -> PyResult<Bound<'py, PyDict>> {
+        let (values, shape) = (x.as_slice()?, x.as_array().shape().to_vec());
+        let layers = py.detach(|| {
+            let mut state = self.lock()?;
+            state.check(&shape)?;
+            state.net.check().map_err(non_finite)?;
+            let steps = state.network.config.time_steps;
+            check_inference(state.net.plan(), shape[0], steps).map_err(config)?;
+            let (_, pass) = state.run(values, &shape, 0, Record::Spikes)?;
+            let layers = pass.recorded.into_iter().filter_map(|layer| {
+                let spikes = layer.spikes?.into_data().try_into_vec::<f32>().expect("f32 spikes");
+                Some((format!("layers.{}", layer.module), spikes, layer.shape))
+            });
+            Ok::<_, PyErr>((layers.collect::<Vec<_>>(), steps))
+        })?;
+        let (layers, steps) = layers;
+        let out = PyDict::new(py);
+        for (name, spikes, sizes) in layers {
+            let flat: Vec<usize> = [steps, shape[0]].into_iter().chain(sizes.iter().copied()).collect();
+            let array = spikes.into_pyarray(py).reshape(flat)?;
+            let array = if sizes.len() == 3 { array.permute(Some([0, 1, 4, 2, 3]))? } else { array };
+            out.set_item(name, array)?;
+        }
+        Ok(out)
+    }
+
+    /// Trains anew with these settings over its own and keeps the epoch with the best validation. `heard` is called with the kind of what
+    /// happened and a text of JSON; an exception in it ends the run. Returns the summary as JSON.
+    #[pyo3(signature = (given, settings, heard, out))]
+    fn fit(
+        &self,
+        py: Python<'_>,
+        given: Given<'_>,
+        settings: &str,
+        heard: Py<PyAny>,
+        out: Option<PathBuf>,
+    ) -> PyResult<String> {
+        let (own, input, class_names) = {
+            let state = self.lock()?;
+            (state.network.config.clone(), state.network.input, state.network.class_names.clone())
+        };
+        let mut table = toml::Table::try_from(&own).expect("a configuration is a table");
+        let more: toml::Table =
+            serde_json::from_str(settings).map_err(|e| value(format!("settings: {e}")))?;
+        table.extend(more);
+        let settings: TrainConfig = table.try_into().map_err(|e: toml::de::Error| value(e.message()))?;
+        let data = match given {
+            Given::Set(samples) => samples.data.clone(),
+            Given::Arrays(x, y) => data_of(&x, &y, &class_names)?,
+        };
+        let found = (data.shape(&settings.frames()), data.classes);
+        if found != (input, class_names.len()) {
+            let text = format!(
+                "samples of shape {:?} and {} classes: this network is for {input:?} and {}",
+                found.0,
+                found.1,
+                class_names.len()
+            );
+            return Err(value(text));
+        }
+        py.detach(|| {
+            let scratch = tempfile::tempdir().map_err(raise)?;
+            let folder = out.unwrap_or_else(|| scratch.path().join("run"));
+            let mut listener = Listener { heard, asked: Instant::now(), failed: None };
+            let mut trainer =
+                Trainer::start_on(settings, data, RunFolder::new(&folder), &Device::flex()).map_err(train)?;
+            let outcome = trainer.run(&mut listener);
+            if let Some(error) = listener.failed {
+                return Err(error);
+            }
+            let Outcome::Finished(summary) = outcome.map_err(train)? else {
+                return Err(PyRuntimeError::new_err("training was stopped"));
+            };
+            let Self(best) = Self::read(&folder)?;
+            *self.lock()? = best.into_inner().expect("a fresh lock");
+            Ok(serde_json::to_string(&summary).expect("a summary is JSON"))
+        })
+    }
+
+    /// Accuracy, loss, confusion and firing rates, as JSON.
+    fn evaluate(&self, py: Python<'_>, given: Given<'_>, batch: usize) -> PyResult<String> {
+        let class_names = self.lock()?.network.class_names.clone();
+        let (data, source) = match given {
+            Given::Set(samples) => (samples.data.clone(), samples.source.clone()),
+            Given::Arrays(x, y) => {
+                let data = data_of(&x, &y, &class_names)?;
+                (data.clone(), data.train)
+            }
+        };
+        py.detach(|| {
+            let mut state = self.lock()?;
+            let State { network, net, .. } = &mut *state;
+            let n = source.len();
+            let found = (data.shape(&network.config.frames()), data.classes);
+            if found != (network.input, class_names.len()) {
+                return Err(value(format!(
+                    "samples of shape {:?} and {} classes do not fit this network",
+                    found.0, found.1
+                )));
+            }
+            check_inference(net.plan(), batch.min(n), network.config.time_steps).map_err(config)?;
+            let loader =
+                Loader::new(source, (0..n).collect(), network.config.frames(), batch).map_err(raise)?;
+            let (mut failed, mut asked) = (None, Instant::now());
+            let mut go_on = |_| {
+                if asked.elapsed() > OFTEN {
+                    asked = Instant::now();
+                    failed = Python::attach(|py| py.check_signals()).err();
+                }
+                failed.is_none()
+            };
+            let ann = network.config.is_ann();
+            let result = evaluate(net, &loader, &network.config, ann, &mut go_on).map_err(train)?;
+            match (failed, result) {
+                (Some(error), _) => Err(error),
+                (None, Some(result)) => Ok(serde_json::to_string(&result).expect("an evaluation is JSON")),
+                (None, None) => Err(PyRuntimeError::new_err("evaluation was stopped")),
+            }
+        })
+    }
+
+    /// Parameters and running statistics, by PyTorch's names.
+    fn state_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let state = self.lock()?.net.state();
+        let out = PyDict::new(py);
+        for (name, tensor) in state {
+            out.set_item(name, tensor.values.into_pyarray(py).reshape(tensor.shape)?)?;
+        }
+        Ok(out)
+    }
+
+    fn load_state_dict(&self, state: &Bound<'_, PyDict>) -> PyResult<()> {
+        let mut tensors = TensorMap::new();
+        for (name, values) in state {
+            let values: PyReadonlyArrayDyn<'_, f32> = values.extract()?;
+            let shape = values.as_array().shape().to_vec();
+            tensors.insert(name.extract()?, HostTensor { shape, values: values.as_slice()?.to_vec() });
+        }
+        let mut own = self.lock()?;
+        own.net.load_state(&tensors).map_err(|e| PyKeyError::new_err(e.to_string()))?;
+        own.checkpoint = None;
+        Ok(())
+    }
+
+    fn export_safetensors(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        py.detach(|| {
+            let mut state = self.lock()?;
+            let State { network, net, checkpoint } = &mut *state;
+            let fresh;
+            let checkpoint = match checkpoint {
+                Some(checkpoint) => &*checkpoint,
+                None => {
+                    fresh = Checkpoint::imported(network.clone(), net).map_err(non_finite)?;
+                    &fresh
+                }
+            };
+            let bytes = pytorch::export(checkpoint, net).map_err(value)?;
+            synfire::file::write_atomically(&path, &bytes).map_err(raise)
+        })
+    }
+
+    /// Takes the weights of a state dict of PyTorch; returns which module came from which, and whether by their order alone.
+    fn import_pytorch(
+        &self,
+        py: Python<'_>,
+        path: PathBuf,
+        prefix: Option<&str>,
+    ) -> PyResult<(Vec<(String, String)>, bool)> {
+        py.detach(|| {
+            let file = StateDict::open(&path).map_err(raise)?;
+            let mut state = self.lock()?;
+            let weights = file.weights_for(&mut state.net, prefix).map_err(raise)?;
+            state.net.load_state(&weights.tensors).map_err(raise)?;
+            state.checkpoint = None;
+            Ok((weights.modules, weights.by_order))
+        })
+    }
+
+    fn export_nir(
+        &self,
+        py: Python<'_>,
+        path: PathBuf,
+        dt: f64,
+        fold_resistance: bool,
+        sum_pool: bool,
+    ) -> PyResult<()> {
+        py.detach(|| {
+            let mut state = self.lock()?;
+            if state.network.config.is_ann() {
+                return Err(value("this network has no neurons (method ann)"));
+            }
+            let translation = Translation {
+                dt,
+                resistance: if fold_resistance { Resistance::Weights } else { Resistance::Neuron },
+                pools: if sum_pool { Pools::Sum } else { Pools::Average },
+            };
+            let mut graph = nir::export(&mut state.net, translation).map_err(value)?;
+            graph.metadata.time_steps = Some(state.network.config.time_steps);
+            graph.metadata.class_names.clone_from(&state.network.class_names);
+            nir::write(&path, &graph).map_err(raise)
+        })
+    }
+
+    /// The network of a NIR graph, and notes about it.
+    #[staticmethod]
+    fn import_nir(
+        py: Python<'_>,
+        path: PathBuf,
+        dt: Option<f64>,
+        time_steps: Option<usize>,
+        input: Option<[usize; 3]>,
+    ) -> PyResult<(Self, Vec<String>)> {
+        py.detach(|| {
+            let graph = nir::read(&path).map_err(raise)?;
+            let dt = dt.or(graph.metadata.dt).unwrap_or(nir::DT);
+            let failed = |problem: String| value(format!("{}: {problem}", path.display()));
+            let nir::Imported { net, notes } =
+                nir::import(&graph, dt, input, &Device::flex()).map_err(failed)?;
+            let mut given = toml::Table::new();
+            let exact = |value: f32| value.to_string().parse::<f64>().expect("a number");
+            given.insert("net".into(), net.plan().spec.to_string().into());
+            given.insert("relu".into(), false.into());
+            given.insert("threshold".into(), exact(net.lif.threshold).into());
+            given.insert("decay".into(), exact(net.lif.decay).into());
+            given.insert("precision".into(), "f32".into());
+            if let Some(steps) = time_steps.or(graph.metadata.time_steps) {
+                given.insert("time-steps".into(), (steps as i64).into());
+            }
+            let mut settings = TrainConfig::resolve(None, given).map_err(config)?;
+            settings.dataset.clear();
+            settings.validate().map_err(config)?;
+            let classes = net.plan().classes;
+            let own = Some(graph.metadata.class_names).filter(|names| names.len() == classes);
+            let class_names = own.unwrap_or_else(|| (0..classes).map(|class| class.to_string()).collect());
+            let network = Described { config: settings, input: net.plan().input, sensor: None, class_names };
+            Ok((Self(Mutex::new(State { network, net, checkpoint: None })), notes))
+        })
+    }
+}
+
+/// A data set of arrays, all of them to train on.
+fn data_of(
+    x: &PyReadonlyArrayDyn<'_, f32>,
+    y: &PyReadonlyArray1<'_, i64>,
+    class_names: &[String],
+) -> PyResult<DataSet> {
+    let shape = x.as_array().shape().to_vec();
+    let classes = class_names.len();
+    let label = |&label: &i64| match usize::try_from(label) {
+        Ok(label) if label < classes => Ok(label),
+        _ => Err(value(format!("a label of {label}, expected 0 to {}", classes - 1))),
+    };
+    let labels = y.as_slice()?.iter().map(label).collect::<PyResult<Vec<usize>>>()?;
+    let source = Arrays::new(&shape, x.as_slice()?.to_vec(), labels).map_err(raise)?;
+    let none: Vec<usize> = std::iter::once(0).chain(shape[1..].iter().copied()).collect();
+    let empty = Arrays::new(&none, Vec::new(), Vec::new()).map_err(raise)?;
+    Ok(DataSet::new("arrays", class_names.to_vec(), source, empty))
+}
+
+/// Tells Python how training goes.
+struct Listener {
+    heard: Py<PyAny>,
+    asked: Instant,
+    failed: Option<PyErr>,
+}
+
+impl Listener {
+    /// Calls Python; `false` once it raised, or Ctrl-C was pressed.
+    fn tell(&mut self, kind: &str, text: &str) -> bool {
+        let told = Python::attach(|py| {
+            py.check_signals()?;
+            self.heard.call1(py, (kind, text)).map(drop)
+        });
+        if let Err(error) = told {
+            self.failed.get_or_insert(error);
+        }
+        self.failed.is_none()
+    }
+
+    /// The same, not more often than a person could see.
+    fn tell_seldom(&mut self, kind: &str, text: impl FnOnce() -> String) -> bool {
+        if self.failed.is_none() && self.asked.elapsed() < OFTEN {
+            return true;
+        }
+        self.asked = Instant::now();
+        self.tell(kind, &text())
+    }
+}
+
+impl Observer for Listener {
+    fn note(&mut self, text: &str) {
+        self.tell("note", text);
+    }
+
+    fn warning(&mut self, text: &str) {
+        self.tell("warning", text);
+    }
+
+    fn batch(&mut self, report: &BatchReport) -> bool {
+        let samples = report.sums.samples.max(1) as f64;
+        let (loss, accuracy) = (report.sums.loss / samples, report.sums.correct as f64 / samples);
+        self.tell_seldom("batch", || {
+            serde_json::json!({
+                "epoch": report.epoch, "batch": report.batch, "batches": report.batches, "loss": loss, "accuracy": accuracy,
+            })
+            .to_string()
+        })
+    }
+
+    fn evaluated(&mut self, _samples: usize) -> bool {
+        self.tell_seldom("evaluated", String::new)
+    }
+
+    fn epoch(&mut self, record: &EpochRecord) {
+        self.tell("epoch", &serde_json::to_string(record).expect("a record is JSON"));
+    }
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Core>()
+}

@@ -1,0 +1,118 @@
+"""Data sets: built in, fetched with `synfire data fetch`, or folders of your own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from os import PathLike, fspath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _synfire
+from ._arrays import Floats, settings
+
+__all__ = ["Samples", "load", "names"]
+
+
+def names() -> dict[str, str]:
+    """The names of the data sets, and what each is."""
+    return dict(_synfire.data_sets())
+
+
+def load(
+    name: str,
+    part: str = "train",
+    *,
+    data_dir: str | PathLike[str] | None = None,
+    batch_size: int = 64,
+    shuffle: bool = False,
+    seed: int = 0,
+    time_steps: int | None = None,
+    **how: Any,
+) -> Samples:
+    """A part (`train` or `test`) of a data set.
+
+    `name` is one of `names()` or the path of a folder with a subfolder for each class. Sets are looked for in `data_dir`, in the
+    environment's `SYNFIRE_DATA`, then in the user's cache folder. Iterating gives batches `(x, y)`: x float32 `[B, C, H, W]` of images from
+    0 to 1, or `[B, T, C, H, W]` of recordings; y int64 `[B]`. With `shuffle` each iteration is another epoch, in an order that `seed`
+    decides, with the augmentation that was asked for.
+
+    `how` are settings of a run: `framing`, `frame_size`, `polarities`, `frame_values`, `downsampling` of recordings; `shift`, `flip`,
+    `rotate`, `event_drop`, `jitter`, `event_mix` for augmentation.
+
+    Raises OSError if files cannot be read, ValueError if there is no such set or setting, or a file is damaged.
+    """
+    plain = {"shift": 0, "flip": False, "rotate": 0.0, "event_drop": False, "jitter": 0.0, "event_mix": 0.0}
+    given = settings({"dataset": name, **plain, "time_steps": time_steps, **how})
+    folder = None if data_dir is None else fspath(data_dir)
+    return Samples(_synfire.Samples(name, part, folder, json.dumps(given)), given, batch_size, shuffle, seed)
+
+
+class Samples:
+    """A part of a data set; iterating gives batches."""
+
+    def __init__(
+        self, core: _synfire.Samples, given: dict[str, Any], batch_size: int, shuffle: bool, seed: int
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size = {batch_size}: expected at least 1")
+        self._core = core
+        self._settings = given
+        self._epoch = 0
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+
+    @property
+    def name(self) -> str:
+        """The name of the set."""
+        return self._core.name
+
+    @property
+    def class_names(self) -> list[str]:
+        """The names of the classes, in the order of the labels."""
+        return self._core.class_names
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of a sample: `(C, H, W)` of images, `(T, C, H, W)` of recordings."""
+        return tuple(self._core.shape)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The labels of all samples, `[N]`."""
+        return self._core.labels()
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be known of it: that it is a part of the published set, or simulated."""
+        return self._core.notes
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self._core)
+
+    def __getitem__(self, i: int) -> tuple[Floats, int]:
+        """A sample and its label."""
+        return self._core.sample(i + len(self) if i < 0 else i)
+
+    def arrays(self, indices: Sequence[int] | None = None) -> tuple[Floats, NDArray[np.int64]]:
+        """Samples `[N, ...]` and labels `[N]`: all of them, or those of these indices."""
+        chosen = None if indices is None else [int(i) for i in indices]
+        batches = list(self._core.batches(self.batch_size, None, chosen))
+        if not batches:
+            return np.empty((0, *self.shape), np.float32), np.empty(0, np.int64)
+        return np.concatenate([x for x, _ in batches]), np.concatenate([y for _, y in batches])
+
+    def __iter__(self) -> Iterator[tuple[Floats, NDArray[np.int64]]]:
+        """The batches of an epoch."""
+        order = None
+        if self.shuffle:
+            order = (self.seed, self._epoch)
+            self._epoch += 1
+        return self._core.batches(self.batch_size, order, None)
+
+    def __repr__(self) -> str:
+        return f"Samples({self.name}: {len(self)} of shape {self.shape}, {len(self.class_names)} classes)"

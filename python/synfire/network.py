@@ -1,0 +1,343 @@
+"""Networks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from os import PathLike, fspath
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _synfire, callbacks as following
+from ._arrays import Floats, floats, labels, settings
+from .data import Samples, load
+
+__all__ = ["Evaluation", "Network"]
+
+#: Settings of a network of arrays: nothing is changed about samples unless it is asked for.
+PLAIN = {"dataset": "arrays", "shift": 0, "flip": False, "rotate": 0.0, "event-drop": False, "jitter": 0.0, "event-mix": 0.0}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a network got right."""
+
+    #: Number of samples.
+    samples: int
+    #: Share of the samples whose class was right.
+    accuracy: float
+    #: Mean loss.
+    loss: float
+    #: Samples by class and answer, `[classes, classes]`.
+    confusion: NDArray[np.int64]
+    #: Mean spikes per neuron and time step of each layer of neurons.
+    firing_rates: dict[str, float]
+    #: Share right if the answer is taken after each time step, `[T]`.
+    accuracy_after: NDArray[np.float64]
+
+
+class Network:
+    """A spiking network from a layer string.
+
+    `layers` such as `"32C3-MP2-64C3-MP2-128C3-AP2-LI10"` or a name such as `"nmnist"` (`synfire net list`): `nCk` is a convolution with n channels
+    and a kernel of k, with batch norm, ReLU and neurons; `nRB` a residual block; `MPk` and `APk` pooling; `DP` dropout; `nFC` fully connected; last
+    `VOTEn`, n voting neurons for each class, or `LIn`, n leaky integrators.
+
+    `input_shape` is `(C, H, W)`, `classes` a number or the names of the classes, `method` `bpsta`, `bpsa`, `stbp` or `ann`. Further settings are those
+    of `synfire train`, with underscores: `threshold`, `decay`, `alpha`, `relu`, `norm`, `precision`, `loss`, `encoding`, `voter_method`, ….
+
+    Samples are float32 `[N, C, H, W]`, shown at every time step, or frames `[N, T, C, H, W]`. Other numbers are converted. A network may be used by
+    several threads; they wait for each other.
+
+    Raises ValueError if the layers or a setting make no network.
+    """
+
+    _core: _synfire.Core
+
+    def __init__(
+        self,
+        layers: str,
+        input_shape: tuple[int, int, int],
+        classes: int | Sequence[str],
+        time_steps: int = 4,
+        method: str = "bpsta",
+        *,
+        seed: int = 0,
+        **more: Any,
+    ) -> None:
+        shape = [int(side) for side in input_shape]
+        if len(shape) != 3 or min(shape) < 1:
+            raise ValueError(f"input_shape = {tuple(input_shape)}: expected (channels, height, width)")
+        names = [str(i) for i in range(classes)] if isinstance(classes, int) else [str(name) for name in classes]
+        given = {"net": layers, "time_steps": time_steps, "method": method, "seed": seed, **more}
+        self._core = _synfire.Core(shape, names, json.dumps({**PLAIN, **settings(given)}))
+
+    @classmethod
+    def _of(cls, core: _synfire.Core) -> Network:
+        network = cls.__new__(cls)
+        network._core = core
+        return network
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Network:
+        """The network of a checkpoint, or of a run's best one.
+
+        Raises OSError if the file cannot be read, ValueError if it is damaged.
+        """
+        return cls._of(_synfire.Core.load(fspath(path)))
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Writes a checkpoint, whole or not at all; `load` and every command of `synfire` read it.
+
+        Raises OSError if it cannot be written.
+        """
+        self._core.save(fspath(path))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Its settings, with the names that files have."""
+        config: dict[str, Any] = self._described["config"]
+        return config
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of a sample."""
+        c, h, w = self._described["input"]
+        return c, h, w
+
+    @property
+    def class_names(self) -> list[str]:
+        """The names of the classes."""
+        names: list[str] = self._described["class_names"]
+        return names
+
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        """Each layer: `module`, `layer`, `input`, `output`, `parameters`, `macs` (multiply-accumulates of a time step)."""
+        layers: list[dict[str, Any]] = self._described["layers"]
+        return layers
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained values."""
+        return int(self._described["parameters"])
+
+    @property
+    def time_steps(self) -> int:
+        """Time steps for which it sees a sample."""
+        return int(self.config["time-steps"])
+
+    @property
+    def _described(self) -> dict[str, Any]:
+        described: dict[str, Any] = json.loads(self._core.describe())
+        return described
+
+    def fit(
+        self,
+        data: ArrayLike | Samples | str,
+        y: ArrayLike | None = None,
+        *,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        validation: int | float | None = None,
+        seed: int | None = None,
+        callbacks: Iterable[following.Callback] = (),
+        progress: bool | None = None,
+        out: str | PathLike[str] | None = None,
+        **more: Any,
+    ) -> Network:
+        """Trains anew and keeps the weights of the epoch with the best validation accuracy.
+
+        - `data`: samples `[N, C, H, W]` or `[N, T, C, H, W]` with labels `y` `[N]` from 0; what `synfire.data.load` gave; or the name of a data set.
+        - `epochs`, `batch_size`, and `more`: settings of `synfire train`, such as `lr`, `weight_decay`, `schedule`, `clip_norm`, `patience`, `shift`.
+        - `validation`: how many samples, or which share of them, are held back to choose the epoch by; a tenth by default.
+        - `callbacks`: see `synfire.callbacks`. `progress`: a bar; by default where somebody looks.
+        - `out`: a folder for the run, with its settings, curves and checkpoints, as `synfire train` makes them. It must not hold a run.
+
+        Ctrl-C ends it with KeyboardInterrupt; the network is then as it was before. `history_` and `summary_` tell what was measured.
+
+        Raises ValueError if samples, labels or settings do not fit, FloatingPointError if numbers get out of hand, MemoryError if the machine is too small.
+        """
+        given = settings({"epochs": epochs, "batch_size": batch_size, "seed": seed, **more})
+        if isinstance(data, str):
+            data = load(data, time_steps=self.time_steps)
+        samples: Any
+        if isinstance(data, Samples):
+            samples = data._core
+            given = {**data._settings, **given, "time-steps": self.time_steps}
+            n = len(data)
+        else:
+            if y is None:
+                raise TypeError("labels are missing: fit(X, y)")
+            x = floats(data, "X", (4, 5))
+            n = len(x)
+            samples = (x, labels(y, n))
+        if validation is not None:
+            held = round(validation * n) if isinstance(validation, float) else validation
+            if not 1 <= held < n:
+                raise ValueError(f"validation = {validation}: expected a share below 1 or a number below the {n} samples")
+            given["validation"] = held
+        history: list[dict[str, Any]] = []
+        listeners = list(callbacks)
+        bar = None
+        if following.is_watched() if progress is None else progress:
+            bar = following.Progress(int(given.get("epochs", self.config["epochs"])))
+            listeners.insert(0, bar)
+
+        def heard(kind: str, text: str) -> None:
+            if kind == "epoch":
+                record = json.loads(text)
+                history.append(record)
+                for listener in listeners:
+                    listener(record)
+            elif kind == "batch":
+                told = [listener for listener in listeners if isinstance(listener, following.OnBatch)]
+                for listener in told:
+                    listener.on_batch(json.loads(text))
+            elif kind == "warning":
+                import warnings
+
+                warnings.warn(text, RuntimeWarning, stacklevel=3)
+
+        try:
+            summary = self._core.fit(samples, json.dumps(given), heard, None if out is None else fspath(out))
+        finally:
+            if bar is not None:
+                bar.close()
+        #: What was measured after each epoch.
+        self.history_ = history
+        #: What came of training.
+        self.summary_: dict[str, Any] = json.loads(summary)
+        return self
+
+    def decision_function(self, x: ArrayLike, batch_size: int = 256) -> Floats:
+        """The mean of the readout over time, `[N, classes]`: rates of voters, or potentials."""
+        mean: Floats = self.readout(x, batch_size).mean(axis=0)
+        return mean
+
+    def readout(self, x: ArrayLike, batch_size: int = 256) -> Floats:
+        """What each class gets at each time step, `[T, N, classes]`.
+
+        Raises ValueError if samples do not fit the network or hold NaN.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size = {batch_size}: expected at least 1")
+        return self._core.forward(floats(x, "X", (4, 5)), batch_size)
+
+    def predict(self, x: ArrayLike, batch_size: int = 256) -> NDArray[np.int64]:
+        """The class of each sample, `[N]`, from 0."""
+        classes: NDArray[np.int64] = self.decision_function(x, batch_size).argmax(axis=1).astype(np.int64)
+        return classes
+
+    def predict_proba(self, x: ArrayLike, batch_size: int = 256) -> Floats:
+        """How certain each class is, `[N, classes]`; a row sums to 1.
+
+        Of integrators it is the softmax of their mean potential. Of voters it is a class's share of the votes, with one more for every class.
+        """
+        mean = self.decision_function(x, batch_size)
+        last = str(self.layers[-1]["layer"])
+        if last.startswith("VOTE") and self.config["method"] != "ann":
+            weights = mean * (int(last[4:]) * self.time_steps) + 1.0
+        else:
+            weights = np.exp(mean - mean.max(axis=1, keepdims=True))
+        certain: Floats = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+        return certain
+
+    def evaluate(self, data: ArrayLike | Samples, y: ArrayLike | None = None, batch_size: int = 256) -> Evaluation:
+        """How right it is on samples and labels, or on what `synfire.data.load` gave.
+
+        Raises ValueError if they do not fit the network.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size = {batch_size}: expected at least 1")
+        samples: Any
+        if isinstance(data, Samples):
+            samples = data._core
+        elif y is None:
+            raise TypeError("labels are missing: evaluate(X, y)")
+        else:
+            x = floats(data, "X", (4, 5))
+            samples = (x, labels(y, len(x)))
+        found = json.loads(self._core.evaluate(samples, batch_size))
+        return Evaluation(
+            samples=found["samples"],
+            accuracy=found["accuracy"],
+            loss=found["loss"],
+            confusion=np.asarray(found["confusion"], np.int64),
+            firing_rates=found["firing_rates"],
+            accuracy_after=np.asarray(found["anytime"]["accuracy"]),
+        )
+
+    def spikes(self, x: ArrayLike) -> dict[str, Floats]:
+        """The spikes, 0 or 1, of each layer of neurons by its name: `[T, N, C, H, W]`, or `[T, N, units]` of flat layers."""
+        return self._core.spikes(floats(x, "X", (4, 5)))
+
+    def state_dict(self) -> dict[str, Floats]:
+        """Weights and running statistics by the names that PyTorch gives them."""
+        return self._core.state_dict()
+
+    def load_state_dict(self, state: dict[str, ArrayLike]) -> None:
+        """Takes weights and running statistics.
+
+        Raises KeyError if one is missing, unknown or of another shape; the network is then as it was.
+        """
+        self._core.load_state_dict(
+            {name: floats(values, name, (1, 2, 4)) for name, values in state.items() if not name.endswith("num_batches_tracked")}
+        )
+
+    def export_safetensors(self, path: str | PathLike[str]) -> None:
+        """Writes the weights for PyTorch: see docs/interop.md."""
+        self._core.export_safetensors(fspath(path))
+
+    def import_pytorch(self, path: str | PathLike[str], prefix: str | None = None) -> list[tuple[str, str]]:
+        """Takes the weights of a file of PyTorch (`.pt`, `.pth`, `.safetensors`), read as data. Returns which module came from which.
+
+        Raises ValueError if the file is damaged or holds another network.
+        """
+        modules, by_order = self._core.import_pytorch(fspath(path), prefix)
+        if by_order:
+            import warnings
+
+            warnings.warn("modules were told apart by the order of their names", UserWarning, stacklevel=2)
+        return modules
+
+    def export_nir(
+        self,
+        path: str | PathLike[str],
+        *,
+        dt: float = 1e-4,
+        fold_resistance: bool = False,
+        sum_pool: bool = False,
+    ) -> None:
+        """Writes a NIR graph: see docs/interop.md.
+
+        Raises ValueError if the network has what NIR cannot say: a ReLU in front of neurons (train with `relu=False`), or max pooling.
+        """
+        self._core.export_nir(fspath(path), dt, fold_resistance, sum_pool)
+
+    @classmethod
+    def import_nir(
+        cls,
+        path: str | PathLike[str],
+        *,
+        dt: float | None = None,
+        time_steps: int | None = None,
+        input_shape: tuple[int, int, int] | None = None,
+    ) -> Network:
+        """The network of a NIR graph; what is to be known of it is warned of.
+
+        Raises ValueError if the graph is none that a layer string could say; the error names the node.
+        """
+        core, notes = _synfire.Core.import_nir(fspath(path), dt, time_steps, input_shape)
+        for note in notes:
+            import warnings
+
+            warnings.warn(note, UserWarning, stacklevel=2)
+        return cls._of(core)
+
+    def __repr__(self) -> str:
+        described = self._described
+        return f"Network({described['net']!r}, {described['parameters']} parameters, T = {described['config']['time-steps']})"

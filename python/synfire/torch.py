@@ -1,0 +1,255 @@
+"""Modules for PyTorch whose forward and backward passes run Synfire's kernels, on the CPU in float32.
+
+Tensors are time first, `[T, B, ...]`, and all time steps are one call: what `step_mode="m"` is in SpikingJelly. A module keeps no membrane potential
+from call to call, so that there is nothing to reset.
+
+    from torch import nn
+    import synfire.torch as st
+    net = nn.Sequential(
+        st.spiking_conv_block(1, 32, pool=("max", 2)),
+        st.spiking_conv_block(32, 64, pool=("average", 2)),
+        st.SeqToTime(nn.Flatten()), st.SeqToTime(nn.Linear(64 * 7 * 7, 10)), st.Lif(),
+    )
+    rates = net(images.expand(T, *images.shape)).mean(0)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from . import _synfire
+
+__all__ = ["Lif", "SeqToTime", "SpikingConvBlock", "lif", "spiking_conv_block"]
+
+Neuron = tuple[str, float, float, float]
+
+
+def _flat(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """The values of a contiguous tensor in one row, without a copy."""
+    return tensor.detach().reshape(-1).numpy()
+
+
+def _check(x: Tensor, what: str) -> None:
+    if x.device.type != "cpu":
+        raise ValueError(f"{what} is on {x.device}; Synfire's kernels for PyTorch run on the CPU")
+    if x.dtype != torch.float32:
+        raise TypeError(f"{what} is {x.dtype}, expected torch.float32")
+
+
+class _Lif(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, current: Tensor, neuron: Neuron) -> Tensor:
+        current = current.contiguous()
+        spikes, membrane = _synfire.lif_forward(_flat(current), current.shape[0], neuron)
+        ctx.neuron, ctx.membrane = neuron, membrane
+        return torch.from_numpy(spikes).view(current.shape)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (grad,) = grads
+        error = _synfire.lif_backward(ctx.membrane, _flat(grad.contiguous()), grad.shape[0], ctx.neuron)
+        return torch.from_numpy(error).view(grad.shape), None
+
+
+def lif(
+    current: Tensor, method: str = "bpsta", threshold: float = 0.5, decay: float = 0.9, alpha: float = 0.2
+) -> Tensor:
+    """Spikes, 0 or 1, of leaky integrate-and-fire neurons for a current `[T, ...]` of float32.
+
+    `method` decides how the error passes a spike: `bpsta`, `bpsa` or `stbp`. `threshold` is above 0, `decay` from 0 to 1, `alpha` 0 or more.
+
+    Raises TypeError or ValueError if the tensor or a constant is none of these.
+    """
+    _check(current, "the current")
+    if current.dim() < 1 or current.numel() == 0:
+        raise ValueError(f"the current has shape {tuple(current.shape)}, expected time steps first, and values")
+    spikes: Tensor = _Lif.apply(current, (method, threshold, decay, alpha))
+    return spikes
+
+
+class Lif(nn.Module):
+    """A layer of leaky integrate-and-fire neurons: a current `[T, ...]` to spikes of the same shape.
+
+    m[t] = decay·v[t-1] + I[t]; a spike where m reaches the threshold (`stbp`: passes it); v is then 0, else m. See `lif`.
+    """
+
+    def __init__(
+        self, method: str = "bpsta", threshold: float = 0.5, decay: float = 0.9, alpha: float = 0.2
+    ) -> None:
+        super().__init__()
+        self.method, self.threshold, self.decay, self.alpha = method, threshold, decay, alpha
+        # Told here rather than in the first batch.
+        _synfire.lif_forward(np.zeros(1, np.float32), 1, (method, threshold, decay, alpha))
+
+    def forward(self, current: Tensor) -> Tensor:
+        return lif(current, self.method, self.threshold, self.decay, self.alpha)
+
+    def extra_repr(self) -> str:
+        return f"method={self.method!r}, threshold={self.threshold}, decay={self.decay}, alpha={self.alpha}"
+
+
+class SeqToTime(nn.Module):
+    """Runs a module that knows no time on every step of `[T, B, ...]`, as one batch."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.module(x.flatten(0, 1))
+        return out.reshape(*x.shape[:2], *out.shape[1:])
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """`[T, B, C, H, W]` as contiguous `[T·B, H, W, C]`; without a copy where memory is in that order already."""
+    return x.flatten(0, 1).permute(0, 2, 3, 1).contiguous()
+
+
+class _Conv(torch.autograd.Function):
+    """A convolution of channels-last frames."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: int, spikes: bool, bf16: bool) -> Tensor:
+        frames, height, width, inputs = x.shape
+        outputs, _, kernel, _ = weight.shape
+        shape = (frames, height, width, inputs, outputs, kernel, stride, bf16)
+        weight = weight.contiguous()
+        y = _synfire.conv_forward(_flat(x), _flat(weight), _flat(bias), shape)
+        ctx.save_for_backward(x, weight)
+        ctx.shape, ctx.spikes = shape, spikes
+        return torch.from_numpy(y).view(frames, (height - 1) // stride + 1, (width - 1) // stride + 1, outputs)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None, None, None]:
+        x, weight = ctx.saved_tensors
+        grad_x, grad_weight, grad_bias = _synfire.conv_backward(
+            _flat(x), _flat(weight), _flat(grads[0].contiguous()), ctx.shape, ctx.needs_input_grad[0], ctx.spikes
+        )
+        error = None if grad_x is None else torch.from_numpy(grad_x).view(x.shape)
+        return error, torch.from_numpy(grad_weight).view(weight.shape), torch.from_numpy(grad_bias), None, None, None
+
+
+class _Block(torch.autograd.Function):
+    """Batch norm with the statistics of this batch, ReLU, neurons and pooling of channels-last frames."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, gamma: Tensor, beta: Tensor, mean: Any, variance: Any, how: Any) -> Tensor:
+        shape, neuron, eps, relu = how
+        norm = (mean, variance, _flat(gamma), _flat(beta), eps, relu)
+        y = _synfire.block_forward(_flat(z), norm, shape, neuron)
+        ctx.save_for_backward(z, gamma, beta)
+        ctx.statistics, ctx.how = (mean, variance), how
+        steps, batch, height, width, channels, _, kind, side = shape
+        side = 1 if kind == "none" else side
+        return torch.from_numpy(y).view(steps * batch, height // side, width // side, channels)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
+        z, gamma, beta = ctx.saved_tensors
+        shape, neuron, eps, relu = ctx.how
+        norm = (*ctx.statistics, _flat(gamma), _flat(beta), eps, relu)
+        grad_z, grad_gamma, grad_beta = _synfire.block_backward(
+            _flat(z), norm, _flat(grads[0].contiguous()), shape, neuron
+        )
+        return torch.from_numpy(grad_z).view(z.shape), torch.from_numpy(grad_gamma), torch.from_numpy(grad_beta), None, None, None
+
+
+class SpikingConvBlock(nn.Module):
+    """Convolution, batch norm, ReLU, neurons and pooling: frames `[T, B, C, H, W]` to spikes, pooled or not, `[T, B, N, H', W']`.
+
+    Its parameters and buffers are those of `conv` (`nn.Conv2d`) and `bn` (`nn.BatchNorm2d`), so that state dicts of a model with such modules fit.
+    Memory between blocks is channels last, so that nothing is rearranged. See `spiking_conv_block`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        stride: int = 1,
+        *,
+        pool: tuple[str, int] | None = None,
+        method: str = "bpsta",
+        threshold: float = 0.5,
+        decay: float = 0.9,
+        alpha: float = 0.2,
+        relu: bool = True,
+        norm: str = "joint",
+        precision: str = "f32",
+        spikes_in: bool = False,
+    ) -> None:
+        super().__init__()
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size = {kernel_size}: expected an odd number")
+        if norm not in ("joint", "per-step"):
+            raise ValueError(f"norm = {norm!r}: expected 'joint' or 'per-step'")
+        if precision not in ("f32", "bf16"):
+            raise ValueError(f"precision = {precision!r}: expected 'f32' or 'bf16'")
+        kind, side = pool if pool is not None else ("none", 1)
+        if kind not in ("none", "max", "average"):
+            raise ValueError(f"pool = {pool!r}: expected ('max', side) or ('average', side)")
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2)
+        self.bn = nn.BatchNorm2d(out_channels)
+        self.neurons = Lif(method, threshold, decay, alpha)
+        self.kind, self.side, self.relu, self.norm, self.precision = kind, side, relu, norm, precision
+        self.spikes_in = spikes_in
+
+    def forward(self, x: Tensor) -> Tensor:
+        _check(x, "the input")
+        if x.dim() != 5:
+            raise ValueError(f"the input has shape {tuple(x.shape)}, expected [T, B, C, H, W]")
+        conv, bn, neurons = self.conv, self.bn, self.neurons
+        if x.shape[2] != conv.in_channels:
+            raise ValueError(f"the input has {x.shape[2]} channels, expected {conv.in_channels}")
+        steps, batch = x.shape[:2]
+        bias = conv.bias if conv.bias is not None else torch.zeros(conv.out_channels)
+        # bpsa and bpsta ask for no error of a spike that was not fired.
+        sparse = self.spikes_in and neurons.method != "stbp"
+        z: Tensor = _Conv.apply(_channels_last(x), conv.weight, bias, conv.stride[0], sparse, self.precision == "bf16")
+        _, height, width, channels = z.shape
+        training = self.training
+        joint = self.norm == "joint" or not training
+        shape = (steps, batch, height, width, channels, joint, self.kind, self.side)
+        neuron = (neurons.method, neurons.threshold, neurons.decay, neurons.alpha)
+        how = (shape, neuron, bn.eps, self.relu)
+        if training:
+            mean, variance = _synfire.block_statistics(_flat(z), shape)
+            self._learn(mean, variance, steps * batch * height * width // (mean.size // channels))
+        else:
+            if torch.is_grad_enabled() and z.requires_grad:
+                raise RuntimeError("a SpikingConvBlock in eval mode has no backward pass: use torch.no_grad(), or train()")
+            assert bn.running_mean is not None and bn.running_var is not None
+            mean, variance = _flat(bn.running_mean), _flat(bn.running_var)
+        y: Tensor = _Block.apply(z, bn.weight, bn.bias, mean, variance, how)
+        return y.view(steps, batch, *y.shape[1:]).permute(0, 1, 4, 2, 3)
+
+    def _learn(self, mean: Any, variance: Any, rows: int) -> None:
+        """Moves the running statistics on, once for each of the batch's."""
+        bn = self.bn
+        if bn.running_mean is None or bn.running_var is None or bn.num_batches_tracked is None:
+            return
+        with torch.no_grad():
+            momentum = 0.1 if bn.momentum is None else bn.momentum
+            unbiased = rows / max(rows - 1, 1)
+            for m, v in zip(mean.reshape(-1, bn.num_features), variance.reshape(-1, bn.num_features)):
+                bn.running_mean.lerp_(torch.from_numpy(m), momentum)
+                bn.running_var.lerp_(torch.from_numpy(v * unbiased), momentum)
+                bn.num_batches_tracked += 1
+
+
+def spiking_conv_block(in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, **how: Any) -> SpikingConvBlock:
+    """A block of convolution, batch norm, ReLU, neurons and pooling, for frames `[T, B, C, H, W]`.
+
+    - `pool`: `("max", 2)`, `("average", 2)` or None.
+    - `method`, `threshold`, `decay`, `alpha`: the neurons'; see `lif`.
+    - `relu`: whether a ReLU stands in front of them.
+    - `norm`: statistics over all steps together (`joint`) or of each step (`per-step`).
+    - `precision`: `f32`, or `bf16`: values are rounded to bf16 where they are multiplied, sums stay float32.
+    - `spikes_in`: the input is spikes, pooled or not, of neurons of `bpsa` or `bpsta`, which ask for no error of a spike that they did not fire; the error
+      of an input of 0 is then left out, which is faster.
+    """
+    return SpikingConvBlock(in_channels, out_channels, kernel_size, stride, **how)
