@@ -2,11 +2,11 @@
 
 use crate::error::{raise, value};
 use numpy::{IntoPyArray, PyArray1, PyArrayDyn, PyArrayMethods};
-use pyo3::exceptions::{PyIndexError, PyRuntimeError};
+use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError};
 use pyo3::prelude::*;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use synfire::train::TrainConfig;
+use synfire::train::{TrainConfig, available_memory};
 use synfire_data::{Augment, Batches, DataSet, FrameSpec, Loader, Locations, Source};
 
 /// A part of a data set, with how recordings become frames.
@@ -14,7 +14,7 @@ use synfire_data::{Augment, Batches, DataSet, FrameSpec, Loader, Locations, Sour
 pub(crate) struct Samples {
     pub(crate) data: DataSet,
     pub(crate) source: Arc<dyn Source>,
-    frames: FrameSpec,
+    pub(crate) frames: FrameSpec,
     augment: Augment,
 }
 
@@ -30,6 +30,7 @@ impl Samples {
         settings: &str,
     ) -> PyResult<Self> {
         let config = config_of(settings)?;
+        config.validate().map_err(crate::error::config)?;
         let data =
             py.detach(|| synfire_data::open(name, &Locations::new(data_dir.as_deref())?)).map_err(raise)?;
         config.validate_for(&data).map_err(crate::error::config)?;
@@ -94,6 +95,18 @@ impl Samples {
         indices: Option<Vec<usize>>,
     ) -> PyResult<BatchIterator> {
         let indices = indices.unwrap_or_else(|| (0..self.source.len()).collect());
+        // One batch is used while another waits and a third is made.
+        let needed = batch_size
+            .min(indices.len())
+            .saturating_mul(self.source.sample_len(&self.frames))
+            .saturating_mul(12);
+        if available_memory().is_some_and(|available| needed as u128 > available) {
+            let text = format!(
+                "batches of {batch_size} samples of shape {:?} need more memory than there is",
+                self.shape()
+            );
+            return Err(PyMemoryError::new_err(text));
+        }
         let loader = Loader::new(self.source.clone(), indices, self.frames, batch_size).map_err(raise)?;
         let loader = loader.with_augment(self.augment);
         let order = match shuffle {

@@ -1,18 +1,25 @@
-//! Recordings. Events cross as bytes of the dtype that `synfire.events` names, without a copy on either side.
+//! Recordings. Events cross as bytes of the dtype that `synfire.events` names.
 
 use crate::error::{raise, value};
 use numpy::{
     IntoPyArray, PyArray1, PyArrayDyn, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3,
     PyUntypedArrayMethods,
 };
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use synfire::train::available_memory;
 use synfire_events::simulate::gestures::{self, Gesture, Performance};
 use synfire_events::simulate::{Camera, CameraSettings, Image, Moving, record};
 use synfire_events::{
     Event, Format, FrameSpec, Origin, Reader, Recording, Sensor, Statistics, Writer, to_frames,
 };
 
+/// A day, in seconds: longer videos are given in parts.
+const LONGEST: f64 = 86_400.0;
+/// Events of noise that a simulated camera may report.
+const MOST_NOISE: f64 = 1e9;
 /// Bytes of an event: its time, column, row and polarity.
 const EVENT: usize = 8 + 2 + 2 + 1;
 
@@ -143,10 +150,6 @@ fn events_to_frames<'py>(
         downsampling: downsampling.parse().map_err(raise)?,
     };
     let shape = spec.shape(recording.sensor);
-    let len = shape.iter().try_fold(4usize, |product, &side| product.checked_mul(side));
-    if len.is_none_or(|bytes| bytes > isize::MAX as usize) {
-        return Err(value(format!("frames of shape {shape:?} are too large")));
-    }
     let mut frames = zeros(&shape)?;
     py.detach(|| to_frames(&recording, &spec, &mut frames)).map_err(raise)?;
     frames.into_pyarray(py).reshape(shape).map(|array| array.to_dyn().clone())
@@ -154,11 +157,14 @@ fn events_to_frames<'py>(
 
 /// Room for values, or the error of too little memory rather than the end of the process.
 pub(crate) fn zeros(shape: &[usize]) -> PyResult<Vec<f32>> {
-    let len = shape.iter().product();
+    let none = || PyMemoryError::new_err(format!("no memory for values of shape {shape:?}"));
+    let len = shape.iter().try_fold(1usize, |product, &side| product.checked_mul(side)).ok_or_else(none)?;
+    let bytes = len as u128 * size_of::<f32>() as u128;
+    if available_memory().is_some_and(|available| bytes > available) && bytes > 1 << 20 {
+        return Err(none());
+    }
     let mut values = Vec::new();
-    values.try_reserve_exact(len).map_err(|_| {
-        pyo3::exceptions::PyMemoryError::new_err(format!("no memory for values of shape {shape:?}"))
-    })?;
+    values.try_reserve_exact(len).map_err(|_| none())?;
     values.resize(len, 0.0);
     Ok(values)
 }
@@ -210,21 +216,32 @@ fn simulate_video<'py>(
         u16::try_from(side).map_err(|_| value(format!("frames of {width}x{height} pixels are too large")))
     };
     let sensor = Sensor { width: side(width)?, height: side(height)? };
-    if !(fps.is_finite() && fps > 0.0 && 1e6 * n as f64 / fps < 9e18) {
+    if !(fps.is_finite() && fps > 0.0) {
         return Err(value(format!("fps = {fps}: expected a number above 0")));
     }
     let settings = camera(settings, CameraSettings::default());
+    // What pixels report for no reason in that time; what the frames show is bounded by their number.
+    let seconds = (n - 1) as f64 / fps;
+    if !(seconds <= LONGEST && seconds * f64::from(settings.noise_hz) * (width * height) as f64 <= MOST_NOISE)
+    {
+        return Err(value(format!(
+            "{n} frames at {fps} a second are {seconds:.0} s of noise and video; expected a shorter time"
+        )));
+    }
     let values = frames.as_slice()?.to_vec();
-    let recording = py
-        .detach(|| {
-            let mut camera = Camera::new(sensor, settings, seed)?;
-            let mut events = Vec::new();
-            for (i, frame) in values.chunks(width * height).enumerate() {
-                camera.see((i as f64 * 1e6 / fps) as i64, frame, &mut events)?;
+    let recording = py.detach(|| {
+        let mut camera = Camera::new(sensor, settings, seed).map_err(raise)?;
+        let mut events = Vec::new();
+        let mut asked = Instant::now();
+        for (i, frame) in values.chunks(width * height).enumerate() {
+            camera.see((i as f64 * 1e6 / fps) as i64, frame, &mut events).map_err(raise)?;
+            if asked.elapsed() > Duration::from_millis(50) {
+                Python::attach(|py| py.check_signals())?;
+                asked = Instant::now();
             }
-            Ok(Recording { sensor, events })
-        })
-        .map_err(|e: synfire_events::EventError| raise(e))?;
+        }
+        Ok::<_, PyErr>(Recording { sensor, events })
+    })?;
     array(py, &recording, true)
 }
 

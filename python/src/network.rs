@@ -1,4 +1,4 @@
-//! Networks. One is behind a lock, so that threads may share it; long work leaves the interpreter to others.
+//! Networks. Threads may share one; long work leaves the interpreter to others.
 
 use crate::data::{Samples, config_of};
 use crate::error::{config, non_finite, raise, train, value};
@@ -8,15 +8,15 @@ use pyo3::exceptions::{PyKeyError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use synfire::file::{HostTensor, TensorMap};
-use synfire::net::{Input, Net, Pass, Record};
+use synfire::net::{Input, Net, Pass, Record, StateError};
 use synfire::train::{
     BatchReport, Checkpoint, Described, EpochRecord, Observer, Outcome, RunFolder, TrainConfig, Trainer,
     check_inference, evaluate,
 };
-use synfire_data::{Arrays, DataSet, Loader, random};
+use synfire_data::{Arrays, DataSet, Kind, Loader, random};
 use synfire_interop::nir::{self, Pools, Resistance, Translation};
 use synfire_interop::pytorch::{self, StateDict};
 
@@ -24,13 +24,16 @@ use synfire_interop::pytorch::{self, StateDict};
 const OFTEN: Duration = Duration::from_millis(50);
 
 /// A network and what must be known to use it.
+#[derive(Clone)]
 struct State {
     network: Described,
     net: Net,
-    /// The checkpoint it comes from, where training goes on or data are known again.
-    checkpoint: Option<Checkpoint>,
+    /// The checkpoint it comes from, by which its data are known again.
+    checkpoint: Option<Arc<Checkpoint>>,
 }
 
+/// A network. Whoever works with it takes a copy, which shares the weights, so that the lock is never held for long, nor while Python
+/// runs: a thread that waits for the interpreter would otherwise keep it from the one that waits for the lock.
 #[pyclass(frozen, module = "synfire._synfire")]
 pub(crate) struct Core(Mutex<State>);
 
@@ -41,9 +44,18 @@ enum Given<'py> {
     Arrays(PyReadonlyArrayDyn<'py, f32>, PyReadonlyArray1<'py, i64>),
 }
 
+fn broken() -> PyErr {
+    PyRuntimeError::new_err("an earlier call failed within the network")
+}
+
 impl Core {
-    fn lock(&self) -> PyResult<MutexGuard<'_, State>> {
-        self.0.lock().map_err(|_| PyRuntimeError::new_err("an earlier call failed within the network"))
+    fn state(&self) -> PyResult<State> {
+        Ok(self.0.lock().map_err(|_| broken())?.clone())
+    }
+
+    fn put(&self, state: State) -> PyResult<()> {
+        *self.0.lock().map_err(|_| broken())? = state;
+        Ok(())
     }
 
     fn read(path: &Path) -> PyResult<Self> {
@@ -57,11 +69,20 @@ impl Core {
             sensor: header.sensor(),
             class_names: header.class_names.clone(),
         };
-        Ok(Self(Mutex::new(State { network, net, checkpoint: Some(checkpoint) })))
+        Ok(Self(Mutex::new(State { network, net, checkpoint: Some(Arc::new(checkpoint)) })))
     }
 }
 
 impl State {
+    /// The checkpoint that it came from, or one of it as it is.
+    fn checkpoint(&mut self) -> PyResult<Arc<Checkpoint>> {
+        if self.checkpoint.is_none() {
+            let made = Checkpoint::imported(self.network.clone(), &mut self.net).map_err(non_finite)?;
+            self.checkpoint = Some(Arc::new(made));
+        }
+        Ok(self.checkpoint.clone().expect("just made"))
+    }
+
     /// Checks the shape of samples, `[N, C, H, W]` or `[N, T, C, H, W]`.
     fn check(&self, shape: &[usize]) -> PyResult<()> {
         let [c, h, w] = self.network.input;
@@ -115,19 +136,12 @@ impl Core {
     }
 
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
-        py.detach(|| {
-            let mut state = self.lock()?;
-            let State { network, net, checkpoint } = &mut *state;
-            if let Some(checkpoint) = checkpoint {
-                return checkpoint.write(&path).map_err(raise);
-            }
-            Checkpoint::imported(network.clone(), net).map_err(non_finite)?.write(&path).map_err(raise)
-        })
+        py.detach(|| self.state()?.checkpoint()?.write(&path).map_err(raise))
     }
 
     /// Settings, sizes and layers, as JSON.
     fn describe(&self) -> PyResult<String> {
-        let state = self.lock()?;
+        let state = self.state()?;
         let plan = state.net.plan();
         let layers = plan.layers.iter().map(|layer| {
             serde_json::json!({
@@ -153,7 +167,7 @@ impl Core {
         let (n, rest) = (shape[0], shape[1..].to_vec());
         let size = rest.iter().product::<usize>();
         let (out, steps, classes) = py.detach(|| {
-            let mut state = self.lock()?;
+            let mut state = self.state()?;
             state.check(&shape)?;
             state.net.check().map_err(non_finite)?;
             let (steps, classes) = (state.network.config.time_steps, state.network.class_names.len());
@@ -182,7 +196,7 @@ impl Core {
     fn spikes<'py>(&self, py: Python<'py>, x: PyReadonlyArrayDyn<'py, f32>) -> PyResult<Bound<'py, PyDict>> {
         let (values, shape) = (x.as_slice()?, x.as_array().shape().to_vec());
         let layers = py.detach(|| {
-            let mut state = self.lock()?;
+            let mut state = self.state()?;
             state.check(&shape)?;
             state.net.check().map_err(non_finite)?;
             let steps = state.network.config.time_steps;
@@ -205,7 +219,7 @@ impl Core {
         Ok(out)
     }
 
-    /// Trains anew with these settings over its own and keeps the epoch with the best validation. `heard` is called with the kind of what
+    /// Trains anew with these settings and keeps the epoch with the best validation. `heard` is called with the kind of what
     /// happened and a text of JSON; an exception in it ends the run. Returns the summary as JSON.
     #[pyo3(signature = (given, settings, heard, out))]
     fn fit(
@@ -216,15 +230,8 @@ impl Core {
         heard: Py<PyAny>,
         out: Option<PathBuf>,
     ) -> PyResult<String> {
-        let (own, input, class_names) = {
-            let state = self.lock()?;
-            (state.network.config.clone(), state.network.input, state.network.class_names.clone())
-        };
-        let mut table = toml::Table::try_from(&own).expect("a configuration is a table");
-        let more: toml::Table =
-            serde_json::from_str(settings).map_err(|e| value(format!("settings: {e}")))?;
-        table.extend(more);
-        let settings: TrainConfig = table.try_into().map_err(|e: toml::de::Error| value(e.message()))?;
+        let Described { input, class_names, .. } = self.state()?.network;
+        let settings = config_of(settings)?;
         let data = match given {
             Given::Set(samples) => samples.data.clone(),
             Given::Arrays(x, y) => data_of(&x, &y, &class_names)?,
@@ -252,36 +259,36 @@ impl Core {
             let Outcome::Finished(summary) = outcome.map_err(train)? else {
                 return Err(PyRuntimeError::new_err("training was stopped"));
             };
-            let Self(best) = Self::read(&folder)?;
-            *self.lock()? = best.into_inner().expect("a fresh lock");
+            self.put(Self::read(&folder)?.state()?)?;
             Ok(serde_json::to_string(&summary).expect("a summary is JSON"))
         })
     }
 
     /// Accuracy, loss, confusion and firing rates, as JSON.
     fn evaluate(&self, py: Python<'_>, given: Given<'_>, batch: usize) -> PyResult<String> {
-        let class_names = self.lock()?.network.class_names.clone();
-        let (data, source) = match given {
-            Given::Set(samples) => (samples.data.clone(), samples.source.clone()),
+        let State { network, mut net, .. } = self.state()?;
+        let (data, source, frames) = match given {
+            Given::Set(samples) => (samples.data.clone(), samples.source.clone(), samples.frames),
             Given::Arrays(x, y) => {
-                let data = data_of(&x, &y, &class_names)?;
-                (data.clone(), data.train)
+                let data = data_of(&x, &y, &network.class_names)?;
+                (data.clone(), data.train, network.config.frames())
             }
         };
         py.detach(|| {
-            let mut state = self.lock()?;
-            let State { network, net, .. } = &mut *state;
             let n = source.len();
-            let found = (data.shape(&network.config.frames()), data.classes);
-            if found != (network.input, class_names.len()) {
+            let found = (source.shape(&frames), data.classes);
+            if found != (network.input, network.class_names.len()) {
                 return Err(value(format!(
                     "samples of shape {:?} and {} classes do not fit this network",
                     found.0, found.1
                 )));
             }
+            if data.kind == Kind::Events && frames.steps != network.config.time_steps {
+                let (found, own) = (frames.steps, network.config.time_steps);
+                return Err(value(format!("samples of {found} time steps: this network takes {own}")));
+            }
             check_inference(net.plan(), batch.min(n), network.config.time_steps).map_err(config)?;
-            let loader =
-                Loader::new(source, (0..n).collect(), network.config.frames(), batch).map_err(raise)?;
+            let loader = Loader::new(source, (0..n).collect(), frames, batch).map_err(raise)?;
             let (mut failed, mut asked) = (None, Instant::now());
             let mut go_on = |_| {
                 if asked.elapsed() > OFTEN {
@@ -291,7 +298,7 @@ impl Core {
                 failed.is_none()
             };
             let ann = network.config.is_ann();
-            let result = evaluate(net, &loader, &network.config, ann, &mut go_on).map_err(train)?;
+            let result = evaluate(&mut net, &loader, &network.config, ann, &mut go_on).map_err(train)?;
             match (failed, result) {
                 (Some(error), _) => Err(error),
                 (None, Some(result)) => Ok(serde_json::to_string(&result).expect("an evaluation is JSON")),
@@ -302,7 +309,7 @@ impl Core {
 
     /// Parameters and running statistics, by PyTorch's names.
     fn state_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let state = self.lock()?.net.state();
+        let state = self.state()?.net.state();
         let out = PyDict::new(py);
         for (name, tensor) in state {
             out.set_item(name, tensor.values.into_pyarray(py).reshape(tensor.shape)?)?;
@@ -317,30 +324,25 @@ impl Core {
             let shape = values.as_array().shape().to_vec();
             tensors.insert(name.extract()?, HostTensor { shape, values: values.as_slice()?.to_vec() });
         }
-        let mut own = self.lock()?;
-        own.net.load_state(&tensors).map_err(|e| PyKeyError::new_err(e.to_string()))?;
+        let mut own = self.state()?;
+        own.net.load_state(&tensors).map_err(|e| match e {
+            StateError::Shape { .. } => value(e.to_string()),
+            _ => PyKeyError::new_err(e.to_string()),
+        })?;
+        own.net.check().map_err(non_finite)?;
         own.checkpoint = None;
-        Ok(())
+        self.put(own)
     }
 
     fn export_safetensors(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         py.detach(|| {
-            let mut state = self.lock()?;
-            let State { network, net, checkpoint } = &mut *state;
-            let fresh;
-            let checkpoint = match checkpoint {
-                Some(checkpoint) => &*checkpoint,
-                None => {
-                    fresh = Checkpoint::imported(network.clone(), net).map_err(non_finite)?;
-                    &fresh
-                }
-            };
-            let bytes = pytorch::export(checkpoint, net).map_err(value)?;
+            let mut state = self.state()?;
+            let bytes = pytorch::export(&*state.checkpoint()?, &mut state.net).map_err(value)?;
             synfire::file::write_atomically(&path, &bytes).map_err(raise)
         })
     }
 
-    /// Takes the weights of a state dict of PyTorch; returns which module came from which, and whether by their order alone.
+    /// Takes the weights of a state dict of PyTorch; returns which module came from which, and whether by shapes and numbers alone.
     fn import_pytorch(
         &self,
         py: Python<'_>,
@@ -349,11 +351,42 @@ impl Core {
     ) -> PyResult<(Vec<(String, String)>, bool)> {
         py.detach(|| {
             let file = StateDict::open(&path).map_err(raise)?;
-            let mut state = self.lock()?;
+            let mut state = self.state()?;
             let weights = file.weights_for(&mut state.net, prefix).map_err(raise)?;
+            // Weights alone would make another network of it.
+            let (lif, own) = (file.constants().map_err(raise)?, state.net.lif);
+            for (name, found, expected) in
+                [("threshold", lif.threshold, own.threshold), ("decay", lif.decay, own.decay)]
+            {
+                if let Some(found) = found.filter(|found| *found != expected) {
+                    return Err(value(format!(
+                        "{}: its {name} is {found}, this network's is {expected}",
+                        path.display()
+                    )));
+                }
+            }
+            if let Some(exported) = file.exported() {
+                let (theirs, own) = (&exported.config, &state.network.config);
+                let told = |config: &TrainConfig| {
+                    format!(
+                        "relu = {}, threshold = {}, decay = {}",
+                        config.relu, config.threshold, config.decay
+                    )
+                };
+                if told(theirs) != told(own) {
+                    return Err(value(format!(
+                        "{}: its network has {}, this one {}",
+                        path.display(),
+                        told(theirs),
+                        told(own)
+                    )));
+                }
+            }
             state.net.load_state(&weights.tensors).map_err(raise)?;
+            state.net.check().map_err(non_finite)?;
             state.checkpoint = None;
-            Ok((weights.modules, weights.by_order))
+            self.put(state)?;
+            Ok((weights.modules, weights.by_shape))
         })
     }
 
@@ -366,7 +399,7 @@ impl Core {
         sum_pool: bool,
     ) -> PyResult<()> {
         py.detach(|| {
-            let mut state = self.lock()?;
+            let mut state = self.state()?;
             if state.network.config.is_ann() {
                 return Err(value("this network has no neurons (method ann)"));
             }
@@ -448,13 +481,14 @@ struct Listener {
 impl Listener {
     /// Calls Python; `false` once it raised, or Ctrl-C was pressed.
     fn tell(&mut self, kind: &str, text: &str) -> bool {
+        if self.failed.is_some() {
+            return false;
+        }
         let told = Python::attach(|py| {
             py.check_signals()?;
             self.heard.call1(py, (kind, text)).map(drop)
         });
-        if let Err(error) = told {
-            self.failed.get_or_insert(error);
-        }
+        self.failed = told.err();
         self.failed.is_none()
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def floats(values: Any, what: str, dims: tuple[int, ...]) -> Floats:
         raise ValueError(f"{what} has shape {array.shape}, expected {expected} dimensions")
     if array.size == 0:
         raise ValueError(f"{what} is empty: its shape is {array.shape}")
-    return np.ascontiguousarray(array, dtype=np.float32)
+    return np.require(array, np.float32, ["C_CONTIGUOUS", "ALIGNED"])
 
 
 def labels(values: ArrayLike, n: int) -> NDArray[np.int64]:
@@ -43,7 +44,9 @@ def labels(values: ArrayLike, n: int) -> NDArray[np.int64]:
         raise TypeError(f"labels are an array of {array.dtype}, expected whole numbers")
     if array.shape != (n,):
         raise ValueError(f"labels have shape {array.shape}, expected ({n},): one for each sample")
-    return np.ascontiguousarray(array, dtype=np.int64)
+    if array.size and int(array.max()) >= 2**63:
+        raise ValueError(f"a label of {array.max()} is too large")
+    return np.require(array, np.int64, ["C_CONTIGUOUS", "ALIGNED"])
 
 
 def settings(given: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +54,25 @@ def settings(given: dict[str, Any]) -> dict[str, Any]:
 
     Raises ValueError if one is a number that is NaN or infinite.
     """
+    plain: dict[str, Any] = {}
     for key, value in given.items():
+        if isinstance(value, np.generic):
+            value = value.item()
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{key} = {value}: expected a finite number")
-    return {key.replace("_", "-"): value for key, value in given.items() if value is not None}
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError(f"{key} = {value}: expected a smaller number")
+        if value is not None:
+            plain[key.replace("_", "-")] = value
+    return plain
+
+
+def number(value: Any, what: str, least: int = 1, most: int = 2**48) -> int:
+    """A whole number in this range.
+
+    Raises TypeError if it is none, ValueError if it is outside.
+    """
+    found = operator.index(value)
+    if not least <= found <= most:
+        raise ValueError(f"{what} = {found}: expected a whole number from {least} to {most}")
+    return found

@@ -7,6 +7,7 @@ of batches too: `epoch`, `batch`, `batches`, `loss`, `accuracy`. An exception in
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import Any, Protocol, runtime_checkable
 
@@ -65,12 +66,12 @@ class LiveCurve:
     """A curve of loss and accuracy that grows with training, in a notebook; needs Matplotlib and IPython."""
 
     def __init__(self) -> None:
-        from IPython.display import DisplayHandle
         from matplotlib.figure import Figure
 
+        display: Any = importlib.import_module("IPython.display")
         self._figure = Figure(figsize=(8, 3), layout="constrained")
         self._loss, self._accuracy = self._figure.subplots(1, 2)
-        self._handle = DisplayHandle()
+        self._handle = display.DisplayHandle()
         self._shown = False
         #: What was measured after each epoch.
         self.records: list[dict[str, Any]] = []

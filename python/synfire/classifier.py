@@ -95,6 +95,10 @@ class SpikingClassifier(_Base):
             raise ValueError(f"y holds {len(self.classes_)} class, expected two or more")
         shape = x.shape[-3:]
         more = dict(self.settings or {})
+        for key in {"net", "seed", *self.get_params()} & more.keys():
+            raise ValueError(f"settings hold {key!r}, which is a parameter of its own" if key != "seed" else "settings hold 'seed': give random_state")
+        if target.dtype.kind == "f" and not np.all(target == np.floor(target)):
+            raise ValueError("y holds numbers that are no classes")
         network = Network(
             self.net or _fitting(shape),
             (shape[0], shape[1], shape[2]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Iterator, Sequence
 from os import PathLike, fspath
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _synfire
-from ._arrays import Floats, settings
+from ._arrays import Floats, number, settings
 
 __all__ = ["Samples", "load", "names"]
 
@@ -47,18 +48,28 @@ def load(
     plain = {"shift": 0, "flip": False, "rotate": 0.0, "event_drop": False, "jitter": 0.0, "event_mix": 0.0}
     given = settings({"dataset": name, **plain, "time_steps": time_steps, **how})
     folder = None if data_dir is None else fspath(data_dir)
-    return Samples(_synfire.Samples(name, part, folder, json.dumps(given)), given, batch_size, shuffle, seed)
+    core = _synfire.Samples(name, part, folder, json.dumps(given))
+    return Samples(core, part, folder, given, batch_size, shuffle, seed)
 
 
 class Samples:
-    """A part of a data set; iterating gives batches."""
+    """A part of a data set. Iterating gives batches, of which there are `len(samples) / batch_size`, rounded up."""
 
     def __init__(
-        self, core: _synfire.Samples, given: dict[str, Any], batch_size: int, shuffle: bool, seed: int
+        self,
+        core: _synfire.Samples,
+        part: str,
+        folder: str | None,
+        given: dict[str, Any],
+        batch_size: int,
+        shuffle: bool,
+        seed: int,
     ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size = {batch_size}: expected at least 1")
+        batch_size, seed = number(batch_size, "batch_size"), number(seed, "seed", 0, 2**63 - 1)
         self._core = core
+        self._folder = folder
+        #: `train` or `test`.
+        self.part = part
         self._settings = given
         self._epoch = 0
         self.batch_size = batch_size
@@ -95,12 +106,21 @@ class Samples:
         return len(self._core)
 
     def __getitem__(self, i: int) -> tuple[Floats, int]:
-        """A sample and its label."""
-        return self._core.sample(i + len(self) if i < 0 else i)
+        """A sample and its label.
+
+        Raises IndexError if there is none.
+        """
+        i = operator.index(i)
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"sample {i} of {len(self)}")
+        return self._core.sample(i % len(self))
+
+    def __reduce__(self) -> Any:
+        return _again, (self.name, self.part, self._folder, self._settings, self.batch_size, self.shuffle, self.seed)
 
     def arrays(self, indices: Sequence[int] | None = None) -> tuple[Floats, NDArray[np.int64]]:
         """Samples `[N, ...]` and labels `[N]`: all of them, or those of these indices."""
-        chosen = None if indices is None else [int(i) for i in indices]
+        chosen = None if indices is None else [number(i, "an index", 0, len(self) - 1) for i in indices]
         batches = list(self._core.batches(self.batch_size, None, chosen))
         if not batches:
             return np.empty((0, *self.shape), np.float32), np.empty(0, np.int64)
@@ -116,3 +136,8 @@ class Samples:
 
     def __repr__(self) -> str:
         return f"Samples({self.name}: {len(self)} of shape {self.shape}, {len(self.class_names)} classes)"
+
+
+def _again(name: str, part: str, folder: str | None, given: dict[str, Any], *rest: Any) -> Samples:
+    """What was pickled."""
+    return Samples(_synfire.Samples(given.get("dataset", name), part, folder, json.dumps(given)), part, folder, given, *rest)

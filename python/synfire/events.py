@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _synfire
-from ._arrays import Floats, as_array, floats
+from ._arrays import Floats, as_array, floats, number
 
 #: An event: time in microseconds, column from the left, row from the top, polarity.
 DTYPE = np.dtype([("t", "<i8"), ("x", "<i2"), ("y", "<i2"), ("p", "u1")])
@@ -38,6 +38,15 @@ class Events(np.ndarray[Any, np.dtype[np.void]]):
     def __array_finalize__(self, other: Any) -> None:
         self.sensor_size = getattr(other, "sensor_size", None)
         self.simulated = getattr(other, "simulated", False)
+
+    def __getitem__(self, key: Any) -> Any:
+        """Events, or an array of one of their fields."""
+        found = super().__getitem__(key)
+        return found.view(np.ndarray) if isinstance(found, Events) and found.dtype != DTYPE else found
+
+    def __reduce__(self) -> Any:
+        # NumPy's own would forget the sensor.
+        return Events, (self.view(np.ndarray), self.sensor_size, self.simulated)
 
     def to_frames(self, time_steps: int = 16, **how: Any) -> Floats:
         """Frames `[T, C, H, W]`: see `synfire.events.to_frames`."""
@@ -126,8 +135,7 @@ def to_frames(
     Raises ValueError if there are no events, one lies outside the sensor, or a choice is none of these.
     """
     array = _events(events)
-    if time_steps < 1:
-        raise ValueError(f"time_steps = {time_steps}: expected at least 1")
+    time_steps = number(time_steps, "time_steps")
     smaller = size if isinstance(size, str) else f"{size[0]}x{size[1]}"
     sensor = _size(events, array, sensor_size)
     return _synfire.events_to_frames(
@@ -161,8 +169,7 @@ def simulate(
 
     Raises ValueError if the scene or the camera is none.
     """
-    if seed < 0:
-        raise ValueError(f"seed = {seed}: expected 0 or more")
+    seed = number(seed, "seed", 0, 2**63 - 1)
     camera = (threshold_on, threshold_off, mismatch, refractory_us, noise_hz, dark)
     if isinstance(scene, str):
         return _wrapped(*_synfire.simulate_gesture(scene, camera, seed))
@@ -193,6 +200,11 @@ def _events(events: ArrayLike) -> NDArray[np.void]:
     if array.ndim != 1:
         raise ValueError(f"events have shape {array.shape}, expected one dimension")
     if array.dtype != DTYPE:
+        for name in ("t", "x", "y", "p"):
+            if array.dtype[name].kind not in "iub":
+                raise TypeError(f"events have {name} of {array.dtype[name]}, expected whole numbers")
+        if array.size and int(array["t"].max()) >= 2**63:
+            raise ValueError("events have t above 2**63 - 1")
         for name in ("x", "y"):
             if array.size and not (0 <= array[name].min() and array[name].max() <= 32767):
                 raise ValueError(f"events have {name} outside 0 to 32767")

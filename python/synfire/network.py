@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from os import PathLike, fspath
 from typing import Any
 
@@ -12,11 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _synfire, callbacks as following
-from ._arrays import Floats, floats, labels, settings
+from ._arrays import Floats, floats, labels, number, settings
 from .data import Samples, load
 
 __all__ = ["Evaluation", "Network"]
 
+#: Settings that make a network what it is.
+OWN = {"net", "dataset", "recipe", "method", "time-steps", "threshold", "decay", "alpha", "relu", "encoding", "voter-method"}
 #: Settings of a network of arrays: nothing is changed about samples unless it is asked for.
 PLAIN = {"dataset": "arrays", "shift": 0, "flip": False, "rotate": 0.0, "event-drop": False, "jitter": 0.0, "event-mix": 0.0}
 
@@ -48,9 +51,10 @@ class Network:
 
     `input_shape` is `(C, H, W)`, `classes` a number or the names of the classes, `method` `bpsta`, `bpsa`, `stbp` or `ann`. Further settings are those
     of `synfire train`, with underscores: `threshold`, `decay`, `alpha`, `relu`, `norm`, `precision`, `loss`, `encoding`, `voter_method`, ….
+    `ann` has ReLUs in place of neurons and one time step.
 
     Samples are float32 `[N, C, H, W]`, shown at every time step, or frames `[N, T, C, H, W]`. Other numbers are converted. A network may be used by
-    several threads; they wait for each other.
+    several threads.
 
     Raises ValueError if the layers or a setting make no network.
     """
@@ -68,18 +72,30 @@ class Network:
         seed: int = 0,
         **more: Any,
     ) -> None:
-        shape = [int(side) for side in input_shape]
-        if len(shape) != 3 or min(shape) < 1:
+        if len(input_shape) != 3:
             raise ValueError(f"input_shape = {tuple(input_shape)}: expected (channels, height, width)")
-        names = [str(i) for i in range(classes)] if isinstance(classes, int) else [str(name) for name in classes]
+        if isinstance(classes, (str, bool)):
+            raise TypeError(f"classes = {classes!r}: expected a number or a list of names")
+        if isinstance(classes, Integral):
+            names = [str(i) for i in range(number(classes, "classes", most=65_536))]
+        else:
+            names = [str(name) for name in classes]  # type: ignore[union-attr]
         given = {"net": layers, "time_steps": time_steps, "method": method, "seed": seed, **more}
-        self._core = _synfire.Core(shape, names, json.dumps({**PLAIN, **settings(given)}))
+        #: What a training starts from, whatever an earlier one was given.
+        self._settings: dict[str, Any] = {**PLAIN, **settings(given)}
+        self._core = _synfire.Core([number(side, "a side of input_shape", most=65_536) for side in input_shape], names, json.dumps(self._settings))
 
     @classmethod
     def _of(cls, core: _synfire.Core) -> Network:
         network = cls.__new__(cls)
         network._core = core
+        network._settings = {**network.config, **PLAIN}
         return network
+
+    def __reduce__(self) -> Any:
+        described = self._described
+        made = (described["net"], described["input"], described["class_names"], described["config"])
+        return _again, (*made, self.state_dict(), {name: getattr(self, name) for name in ("history_", "summary_") if hasattr(self, name)})
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Network:
@@ -157,15 +173,20 @@ class Network:
         - `callbacks`: see `synfire.callbacks`. `progress`: a bar; by default where somebody looks.
         - `out`: a folder for the run, with its settings, curves and checkpoints, as `synfire train` makes them. It must not hold a run.
 
-        Ctrl-C ends it with KeyboardInterrupt; the network is then as it was before. `history_` and `summary_` tell what was measured.
+        Each training starts from the network's own settings, not from those of an earlier one. Ctrl-C ends it with KeyboardInterrupt; the network is
+        then as it was before. `history_` and `summary_` tell what was measured.
 
         Raises ValueError if samples, labels or settings do not fit, FloatingPointError if numbers get out of hand, MemoryError if the machine is too small.
         """
         given = settings({"epochs": epochs, "batch_size": batch_size, "seed": seed, **more})
+        for key in OWN & given.keys():
+            raise ValueError(f"{key} belongs to the network: give it to Network, not to fit")
         if isinstance(data, str):
             data = load(data, time_steps=self.time_steps)
         samples: Any
         if isinstance(data, Samples):
+            if data.part != "train":
+                raise ValueError(f"these are samples to {data.part} on; load the part 'train'")
             samples = data._core
             given = {**data._settings, **given, "time-steps": self.time_steps}
             n = len(data)
@@ -176,7 +197,8 @@ class Network:
             n = len(x)
             samples = (x, labels(y, n))
         if validation is not None:
-            held = round(validation * n) if isinstance(validation, float) else validation
+            share = not isinstance(validation, Integral)
+            held = max(1, round(float(validation) * n)) if share else int(validation)
             if not 1 <= held < n:
                 raise ValueError(f"validation = {validation}: expected a share below 1 or a number below the {n} samples")
             given["validation"] = held
@@ -184,7 +206,7 @@ class Network:
         listeners = list(callbacks)
         bar = None
         if following.is_watched() if progress is None else progress:
-            bar = following.Progress(int(given.get("epochs", self.config["epochs"])))
+            bar = following.Progress(int({**self.config, **given}["epochs"]))
             listeners.insert(0, bar)
 
         def heard(kind: str, text: str) -> None:
@@ -203,7 +225,8 @@ class Network:
                 warnings.warn(text, RuntimeWarning, stacklevel=3)
 
         try:
-            summary = self._core.fit(samples, json.dumps(given), heard, None if out is None else fspath(out))
+            everything = json.dumps({**self._settings, **given})
+            summary = self._core.fit(samples, everything, heard, None if out is None else fspath(out))
         finally:
             if bar is not None:
                 bar.close()
@@ -223,9 +246,7 @@ class Network:
 
         Raises ValueError if samples do not fit the network or hold NaN.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size = {batch_size}: expected at least 1")
-        return self._core.forward(floats(x, "X", (4, 5)), batch_size)
+        return self._core.forward(floats(x, "X", (4, 5)), number(batch_size, "batch_size"))
 
     def predict(self, x: ArrayLike, batch_size: int = 256) -> NDArray[np.int64]:
         """The class of each sample, `[N]`, from 0."""
@@ -251,8 +272,7 @@ class Network:
 
         Raises ValueError if they do not fit the network.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size = {batch_size}: expected at least 1")
+        batch_size = number(batch_size, "batch_size")
         samples: Any
         if isinstance(data, Samples):
             samples = data._core
@@ -282,7 +302,7 @@ class Network:
     def load_state_dict(self, state: dict[str, ArrayLike]) -> None:
         """Takes weights and running statistics.
 
-        Raises KeyError if one is missing, unknown or of another shape; the network is then as it was.
+        Raises KeyError if one is missing or unknown, ValueError if it is of another shape; the network is then as it was.
         """
         self._core.load_state_dict(
             {name: floats(values, name, (1, 2, 4)) for name, values in state.items() if not name.endswith("num_batches_tracked")}
@@ -295,13 +315,13 @@ class Network:
     def import_pytorch(self, path: str | PathLike[str], prefix: str | None = None) -> list[tuple[str, str]]:
         """Takes the weights of a file of PyTorch (`.pt`, `.pth`, `.safetensors`), read as data. Returns which module came from which.
 
-        Raises ValueError if the file is damaged or holds another network.
+        Raises ValueError if the file is damaged or holds another network, with another threshold or decay too.
         """
-        modules, by_order = self._core.import_pytorch(fspath(path), prefix)
-        if by_order:
+        modules, by_shape = self._core.import_pytorch(fspath(path), prefix)
+        if by_shape:
             import warnings
 
-            warnings.warn("modules were told apart by the order of their names", UserWarning, stacklevel=2)
+            warnings.warn("modules were told apart by their shapes, and by numbers in their names", UserWarning, stacklevel=2)
         return modules
 
     def export_nir(
@@ -331,7 +351,9 @@ class Network:
 
         Raises ValueError if the graph is none that a layer string could say; the error names the node.
         """
-        core, notes = _synfire.Core.import_nir(fspath(path), dt, time_steps, input_shape)
+        shape = None if input_shape is None else tuple(number(side, "a side of input_shape") for side in input_shape)
+        steps = None if time_steps is None else number(time_steps, "time_steps")
+        core, notes = _synfire.Core.import_nir(fspath(path), dt, steps, shape)  # type: ignore[arg-type]
         for note in notes:
             import warnings
 
@@ -341,3 +363,14 @@ class Network:
     def __repr__(self) -> str:
         described = self._described
         return f"Network({described['net']!r}, {described['parameters']} parameters, T = {described['config']['time-steps']})"
+
+
+def _again(
+    layers: str, shape: list[int], names: list[str], config: dict[str, Any], state: dict[str, Floats], told: dict[str, Any]
+) -> Network:
+    """What was pickled."""
+    network = Network._of(_synfire.Core(shape, names, json.dumps({**config, "net": layers})))
+    network.load_state_dict(state)  # type: ignore[arg-type]
+    for name, value in told.items():
+        setattr(network, name, value)
+    return network

@@ -15,13 +15,15 @@ from call to call, so that there is nothing to reset.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from . import _synfire
+from ._arrays import number
 
 __all__ = ["Lif", "SeqToTime", "SpikingConvBlock", "lif", "spiking_conv_block"]
 
@@ -33,7 +35,14 @@ def _flat(tensor: Tensor) -> np.ndarray[Any, Any]:
     return tensor.detach().reshape(-1).numpy()
 
 
+def _tensor(values: np.ndarray[Any, Any], shape: Any) -> Tensor:
+    """A tensor of the same memory. It is shaped before it is one: what is no view may be changed in place."""
+    return torch.from_numpy(values.reshape(tuple(shape)))
+
+
 def _check(x: Tensor, what: str) -> None:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{what} is a {type(x).__name__}, expected a tensor")
     if x.device.type != "cpu":
         raise ValueError(f"{what} is on {x.device}; Synfire's kernels for PyTorch run on the CPU")
     if x.dtype != torch.float32:
@@ -45,14 +54,16 @@ class _Lif(torch.autograd.Function):
     def forward(ctx: Any, current: Tensor, neuron: Neuron) -> Tensor:
         current = current.contiguous()
         spikes, membrane = _synfire.lif_forward(_flat(current), current.shape[0], neuron)
-        ctx.neuron, ctx.membrane = neuron, membrane
-        return torch.from_numpy(spikes).view(current.shape)
+        ctx.neuron = neuron
+        ctx.save_for_backward(_tensor(membrane, current.shape))
+        return _tensor(spikes, current.shape)
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator,unused-ignore]
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (grad,) = grads
-        error = _synfire.lif_backward(ctx.membrane, _flat(grad.contiguous()), grad.shape[0], ctx.neuron)
-        return torch.from_numpy(error).view(grad.shape), None
+        (membrane,), (grad,) = ctx.saved_tensors, grads
+        error = _synfire.lif_backward(_flat(membrane), _flat(grad.contiguous()), grad.shape[0], ctx.neuron)
+        return _tensor(error, grad.shape), None
 
 
 def lif(
@@ -121,16 +132,17 @@ class _Conv(torch.autograd.Function):
         y = _synfire.conv_forward(_flat(x), _flat(weight), _flat(bias), shape)
         ctx.save_for_backward(x, weight)
         ctx.shape, ctx.spikes = shape, spikes
-        return torch.from_numpy(y).view(frames, (height - 1) // stride + 1, (width - 1) // stride + 1, outputs)
+        return _tensor(y, (frames, (height - 1) // stride + 1, (width - 1) // stride + 1, outputs))
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator,unused-ignore]
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None, None, None]:
         x, weight = ctx.saved_tensors
         grad_x, grad_weight, grad_bias = _synfire.conv_backward(
             _flat(x), _flat(weight), _flat(grads[0].contiguous()), ctx.shape, ctx.needs_input_grad[0], ctx.spikes
         )
-        error = None if grad_x is None else torch.from_numpy(grad_x).view(x.shape)
-        return error, torch.from_numpy(grad_weight).view(weight.shape), torch.from_numpy(grad_bias), None, None, None
+        error = None if grad_x is None else _tensor(grad_x, x.shape)
+        return error, _tensor(grad_weight, weight.shape), torch.from_numpy(grad_bias), None, None, None
 
 
 class _Block(torch.autograd.Function):
@@ -138,24 +150,27 @@ class _Block(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, gamma: Tensor, beta: Tensor, mean: Any, variance: Any, how: Any) -> Tensor:
-        shape, neuron, eps, relu = how
+        shape, neuron, eps, relu, _ = how
         norm = (mean, variance, _flat(gamma), _flat(beta), eps, relu)
         y = _synfire.block_forward(_flat(z), norm, shape, neuron)
         ctx.save_for_backward(z, gamma, beta)
         ctx.statistics, ctx.how = (mean, variance), how
         steps, batch, height, width, channels, _, kind, side = shape
         side = 1 if kind == "none" else side
-        return torch.from_numpy(y).view(steps * batch, height // side, width // side, channels)
+        return _tensor(y, (steps * batch, height // side, width // side, channels))
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator,unused-ignore]
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
         z, gamma, beta = ctx.saved_tensors
-        shape, neuron, eps, relu = ctx.how
+        shape, neuron, eps, relu, learns = ctx.how
+        if not learns:
+            raise RuntimeError("no error passes back through a SpikingConvBlock whose batch norm uses running statistics: call train()")
         norm = (*ctx.statistics, _flat(gamma), _flat(beta), eps, relu)
         grad_z, grad_gamma, grad_beta = _synfire.block_backward(
             _flat(z), norm, _flat(grads[0].contiguous()), shape, neuron
         )
-        return torch.from_numpy(grad_z).view(z.shape), torch.from_numpy(grad_gamma), torch.from_numpy(grad_beta), None, None, None
+        return _tensor(grad_z, z.shape), torch.from_numpy(grad_gamma), torch.from_numpy(grad_beta), None, None, None
 
 
 class SpikingConvBlock(nn.Module):
@@ -183,6 +198,7 @@ class SpikingConvBlock(nn.Module):
         spikes_in: bool = False,
     ) -> None:
         super().__init__()
+        kernel_size, stride = number(kernel_size, "kernel_size", most=255), number(stride, "stride", most=64)
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size = {kernel_size}: expected an odd number")
         if norm not in ("joint", "per-step"):
@@ -192,6 +208,7 @@ class SpikingConvBlock(nn.Module):
         kind, side = pool if pool is not None else ("none", 1)
         if kind not in ("none", "max", "average"):
             raise ValueError(f"pool = {pool!r}: expected ('max', side) or ('average', side)")
+        side = number(side, "the side of pool", most=1024)
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2)
         self.bn = nn.BatchNorm2d(out_channels)
         self.neurons = Lif(method, threshold, decay, alpha)
@@ -205,25 +222,24 @@ class SpikingConvBlock(nn.Module):
         conv, bn, neurons = self.conv, self.bn, self.neurons
         if x.shape[2] != conv.in_channels:
             raise ValueError(f"the input has {x.shape[2]} channels, expected {conv.in_channels}")
+        _check(conv.weight, "the weight")
         steps, batch = x.shape[:2]
         bias = conv.bias if conv.bias is not None else torch.zeros(conv.out_channels)
         # bpsa and bpsta ask for no error of a spike that was not fired.
         sparse = self.spikes_in and neurons.method != "stbp"
         z: Tensor = _Conv.apply(_channels_last(x), conv.weight, bias, conv.stride[0], sparse, self.precision == "bf16")
         _, height, width, channels = z.shape
-        training = self.training
-        joint = self.norm == "joint" or not training
+        learns = bn.training or bn.running_mean is None or bn.running_var is None
+        joint = self.norm == "joint" or not learns
         shape = (steps, batch, height, width, channels, joint, self.kind, self.side)
         neuron = (neurons.method, neurons.threshold, neurons.decay, neurons.alpha)
-        how = (shape, neuron, bn.eps, self.relu)
-        if training:
+        how = (shape, neuron, bn.eps, self.relu, learns)
+        if learns:
             mean, variance = _synfire.block_statistics(_flat(z), shape)
-            self._learn(mean, variance, steps * batch * height * width // (mean.size // channels))
+            if bn.training:
+                self._learn(mean, variance, steps * batch * height * width // (mean.size // channels))
         else:
-            if torch.is_grad_enabled() and z.requires_grad:
-                raise RuntimeError("a SpikingConvBlock in eval mode has no backward pass: use torch.no_grad(), or train()")
-            assert bn.running_mean is not None and bn.running_var is not None
-            mean, variance = _flat(bn.running_mean), _flat(bn.running_var)
+            mean, variance = _flat(cast(Tensor, bn.running_mean)), _flat(cast(Tensor, bn.running_var))
         y: Tensor = _Block.apply(z, bn.weight, bn.bias, mean, variance, how)
         return y.view(steps, batch, *y.shape[1:]).permute(0, 1, 4, 2, 3)
 
@@ -233,12 +249,13 @@ class SpikingConvBlock(nn.Module):
         if bn.running_mean is None or bn.running_var is None or bn.num_batches_tracked is None:
             return
         with torch.no_grad():
-            momentum = 0.1 if bn.momentum is None else bn.momentum
             unbiased = rows / max(rows - 1, 1)
             for m, v in zip(mean.reshape(-1, bn.num_features), variance.reshape(-1, bn.num_features)):
+                bn.num_batches_tracked += 1
+                # None is the mean of all batches, as in PyTorch.
+                momentum = 1 / float(bn.num_batches_tracked) if bn.momentum is None else bn.momentum
                 bn.running_mean.lerp_(torch.from_numpy(m), momentum)
                 bn.running_var.lerp_(torch.from_numpy(v * unbiased), momentum)
-                bn.num_batches_tracked += 1
 
 
 def spiking_conv_block(in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, **how: Any) -> SpikingConvBlock:

@@ -49,5 +49,11 @@ def test_what_does_not_fit(digits):
         SpikingClassifier().fit(X[:20], np.zeros(20))
     with pytest.raises(ValueError, match="one label for each"):
         SpikingClassifier().fit(X[:20], y[:19])
+    with pytest.raises(ValueError, match="settings hold 'lr'"):
+        SpikingClassifier(settings={"lr": 0.1}).fit(X[:20], y[:20])
+    with pytest.raises(ValueError, match="no classes"):
+        SpikingClassifier().fit(X[:20], y[:20] + 0.5)
+    few = SpikingClassifier("4C3-LI1", epochs=1).fit(X[:5], y[:5])
+    assert few.network_.summary_["validation_samples"] == 1
     with pytest.raises(ValueError, match="dimensions"):
         SpikingClassifier().fit(X[:20].reshape(20, 64), y[:20])

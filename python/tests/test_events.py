@@ -110,6 +110,32 @@ def test_what_is_no_recording(tmp_path):
         events.simulate(np.zeros((8, 8)), threshold_on=-1.0)
 
 
+def test_what_would_never_end_or_take_all_memory():
+    step = np.stack([np.zeros((4, 4)), np.ones((4, 4))])
+    with pytest.raises(ValueError, match="shorter"):
+        events.simulate(step, fps=1e-12)
+    with pytest.raises(ValueError, match="shorter"):
+        events.simulate(step, fps=1e-4, noise_hz=1e5)
+    with pytest.raises(ValueError, match="0.001"):
+        events.simulate(step[0], threshold_on=1e-30)
+    for steps in (2**40, 5000, 0):
+        with pytest.raises((ValueError, MemoryError)):
+            next(iter(synfire.data.load("gestures", "test", time_steps=steps, batch_size=2)))
+    with pytest.raises((ValueError, MemoryError)):
+        some().to_frames(2**70)
+
+
+def test_events_keep_their_sensor():
+    import pickle
+
+    back = pickle.loads(pickle.dumps(some()[:10]))
+    assert back.sensor_size == (34, 34) and back.to_frames(2).shape == (2, 2, 34, 34)
+    assert type(some()["x"]) is np.ndarray and some()["x"].max() == 33
+    wrong = np.zeros(3, np.dtype([("t", float), ("x", int), ("y", int), ("p", int)]))
+    with pytest.raises(TypeError, match="t of float64"):
+        events.to_frames(wrong, (8, 8))
+
+
 def test_read_only_and_strided_events():
     made = np.array(some())
     made.setflags(write=False)
@@ -148,8 +174,13 @@ def test_what_is_no_data_set(tmp_path, monkeypatch):
         synfire.data.load("mnist", data_dir=tmp_path)
     with pytest.raises(ValueError, match="part"):
         synfire.data.load("digits", "both")
-    with pytest.raises(IndexError):
-        synfire.data.load("digits")[9999]
+    for i in (9999, -1438, 2**70):
+        with pytest.raises(IndexError):
+            synfire.data.load("digits")[i]
+    with pytest.raises(ValueError, match="index"):
+        synfire.data.load("digits").arrays([-1])
+    with pytest.raises(ValueError, match="seed"):
+        synfire.data.load("digits", seed=-1)
     with pytest.raises(ValueError, match="batch_size"):
         synfire.data.load("digits", batch_size=0)
     with pytest.raises(ValueError, match="unknown field"):

@@ -175,6 +175,9 @@ def test_the_reference_loads_what_is_exported(tmp_path):
 def test_a_checkpoint_of_the_released_code():
     net = Network("6C3-MP2-5C3-AP2-DP-VOTE2", (2, 8, 8), 3, time_steps=5, threshold=0.6, decay=0.8, precision="f32")
     assert net.import_pytorch(DATA / "released.pt")[4] == ("layers.12", "network.fun.12")
+    other = Network("6C3-MP2-5C3-AP2-DP-VOTE2", (2, 8, 8), 3, time_steps=5)
+    with pytest.raises(ValueError, match="threshold is 0.6, this network's is 0.5"):
+        other.import_pytorch(DATA / "released.pt")
 
 
 def test_files_that_are_damaged_or_hostile(tmp_path):

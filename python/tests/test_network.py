@@ -56,7 +56,7 @@ def test_checkpoints_there_and_back(trained, digits, tmp_path):
     fresh = Network("16C3-AP2-32C3-AP2-LI5", (1, 8, 8), 10, time_steps=4, precision="f32")
     fresh.load_state_dict(trained.state_dict())
     assert np.array_equal(fresh.readout(X[:20]), trained.readout(X[:20]))
-    with pytest.raises(KeyError, match="layers.0"):
+    with pytest.raises(ValueError, match="layers.0"):
         small().load_state_dict(trained.state_dict())
     with pytest.raises(FileNotFoundError):
         Network.load(tmp_path / "absent")
@@ -140,6 +140,86 @@ def test_threads_share_a_network(trained, digits):
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert all(np.array_equal(one, expected) for one in found)
+
+
+def test_threads_that_ask_for_other_things(trained, digits):
+    """None waits for the interpreter while it holds what another one waits for."""
+    X, _ = digits
+    done = threading.Event()
+
+    def ask():
+        trained.readout(np.tile(X, (4, 1, 1, 1)), batch_size=16)
+        done.set()
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    while not done.wait(0.001):
+        assert trained.config["time-steps"] == 4 and trained.predict_proba(X[:2]).shape == (2, 10)
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+@pytest.mark.skipif(not hasattr(__import__("signal"), "setitimer"), reason="no timers")
+def test_a_signal_handler_may_use_the_network(trained, digits):
+    import signal
+
+    told = []
+    before = signal.signal(signal.SIGALRM, lambda *_: told.append(trained.time_steps))
+    signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+    try:
+        trained.readout(np.tile(digits[0], (4, 1, 1, 1)), batch_size=16)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert 4 in told
+
+
+def test_copies(trained, digits):
+    import copy
+    import pickle
+
+    X, y = digits
+    for back in (pickle.loads(pickle.dumps(trained)), copy.deepcopy(trained)):
+        assert np.array_equal(back.readout(X[:9]), trained.readout(X[:9])) and back.history_ == trained.history_
+        assert back.config == trained.config
+    samples = synfire.data.load("digits", "test", batch_size=7)
+    again = pickle.loads(pickle.dumps(samples))
+    assert np.array_equal(again[3][0], samples[3][0]) and again.batch_size == 7 and again.part == "test"
+    classifier = synfire.SpikingClassifier("4C3-LI1", epochs=1).fit(X[:60], y[:60])
+    assert np.array_equal(pickle.loads(pickle.dumps(classifier)).predict(X[:9]), classifier.predict(X[:9]))
+
+
+def test_a_second_training_knows_nothing_of_the_first(digits):
+    X, y = digits
+    net = small()
+    net.fit("digits", epochs=1, shift=1, lr=0.01)
+    net.fit(X[:100], y[:100], epochs=2)
+    fresh = small().fit(X[:100], y[:100], epochs=2)
+    assert net.config == fresh.config and net.config["dataset"] == "arrays"
+    assert np.array_equal(net.readout(X[:5]), fresh.readout(X[:5]))
+    for key, value in {"net": "8C3-LI1", "time_steps": 3, "dataset": "mnist"}.items():
+        with pytest.raises(ValueError, match="belongs to the network"):
+            net.fit(X[:100], y[:100], **{key: value})
+    with pytest.raises(ValueError, match="test"):
+        net.fit(synfire.data.load("digits", "test"))
+
+
+def test_samples_are_evaluated_as_they_were_loaded():
+    how = dict(time_steps=4, frame_size="16x16", frame_values="binary")
+    samples = synfire.data.load("gestures", "test", **how)
+    net = Network("4C3-AP4-LI1", (2, 16, 16), samples.class_names, time_steps=4, precision="f32")
+    assert net.evaluate(samples).loss == pytest.approx(net.evaluate(*samples.arrays()).loss, rel=1e-6)
+    with pytest.raises(ValueError, match="9 time steps"):
+        net.evaluate(synfire.data.load("gestures", "test", **{**how, "time_steps": 9}))
+
+
+def test_numbers_of_numpy_are_numbers(digits):
+    X, y = digits
+    net = Network("4C3-LI1", (1, np.int64(8), 8), np.int64(10), time_steps=np.int64(2), threshold=np.float32(0.5))
+    net.fit(X[:50], y[:50], epochs=np.int64(1), batch_size=np.int32(8), validation=np.float32(0.1))
+    for classes in ("abc", True):
+        with pytest.raises(TypeError, match="classes"):
+            Network("4C3-LI1", (1, 8, 8), classes)
 
 
 def test_other_threads_run_while_it_trains(digits):

@@ -117,8 +117,24 @@ def test_running_statistics_are_those_of_batch_norm():
     with torch.no_grad():
         current = F.relu(block.bn(block.conv(x.flatten(0, 1)))).unflatten(0, (3, 5))
         np.testing.assert_array_equal(block(x), reference(current, "bpsta"))
-    with pytest.raises(RuntimeError, match="no backward pass"):
-        block(x)
+    # Without no_grad it answers too; only the error has no way back.
+    with pytest.raises(RuntimeError, match="running statistics"):
+        block(x).sum().backward()
+    mean_of_all = st.spiking_conv_block(2, 4, norm="per-step")
+    mean_of_all.bn.momentum = None
+    mean_of_all(x)
+    with torch.no_grad():
+        expected = mean_of_all.conv(x.flatten(0, 1)).mean((0, 2, 3))
+    np.testing.assert_allclose(mean_of_all.bn.running_mean, expected, atol=1e-6)
+    # Statistics that are frozen stay.
+    frozen = mean_of_all.bn.running_mean.clone()
+    mean_of_all.bn.eval()
+    with torch.no_grad():
+        mean_of_all(x)
+    assert torch.equal(frozen, mean_of_all.bn.running_mean)
+    untracked = st.spiking_conv_block(2, 4)
+    untracked.bn = nn.BatchNorm2d(4, track_running_stats=False)
+    assert untracked.eval()(x).shape == (3, 5, 4, 6, 6)
 
 
 def test_a_model_trains_and_its_state_is_saved():
@@ -165,8 +181,30 @@ def test_what_does_not_fit():
         block(torch.zeros(2, 1, 3, 8, 8))
     with pytest.raises(ValueError, match="odd"):
         st.spiking_conv_block(3, 4, 2)
+    with pytest.raises(TypeError):
+        st.spiking_conv_block(3, 4, 3, (2, 1))
+    with pytest.raises(TypeError, match="float32"):
+        st.spiking_conv_block(3, 4).double()(torch.zeros(2, 1, 3, 8, 8))
+    with pytest.raises(TypeError, match="tensor"):
+        st.lif(np.zeros(3))
     with pytest.raises(ValueError, match="pool"):
         st.spiking_conv_block(3, 4, pool=("sum", 2))
+
+
+def test_outputs_are_tensors_like_others():
+    current = torch.rand(4, 3, requires_grad=True)
+    spikes = st.lif(current)
+    spikes.mul_(2)
+    spikes.sum().backward()
+    with pytest.raises(RuntimeError):
+        spikes.sum().backward()
+    (grad,) = torch.autograd.grad(st.lif(current).sum(), current, create_graph=True)
+    with pytest.raises(RuntimeError):
+        grad.sum().backward()
+    import copy
+
+    block = st.spiking_conv_block(1, 4)
+    assert copy.deepcopy(block)(torch.rand(2, 1, 1, 4, 4)).shape == (2, 1, 4, 4, 4)
 
 
 def test_arrays_are_shared_with_dlpack():

@@ -2,7 +2,8 @@
 //!
 //! What comes in are tensors by name. They are found in a network [by name](StateDict::weights_for) where they are called as
 //! the released BPSTA networks call theirs, `fun.5.weight`, or as Synfire does, `layers.5.weight`, whatever stands in front of the
-//! number; else by their order. What goes out carries Synfire's names, which `Sequential` called `layers` has.
+//! number; else by their shapes, and by the numbers in their names where shapes are
+//! the same. What goes out carries Synfire's names, which `Sequential` called `layers` has.
 
 mod export;
 mod source;
@@ -33,8 +34,8 @@ pub struct Weights {
     pub tensors: TensorMap,
     /// The network's module and the one in the file, in the order of the network.
     pub modules: Vec<(String, String)>,
-    /// They were told apart by their order, not by their names.
-    pub by_order: bool,
+    /// They were told apart by shapes and numbers, not by their names.
+    pub by_shape: bool,
 }
 
 /// Constants of the neurons that a state dict holds, as those of the released BPSTA networks do.
@@ -102,8 +103,11 @@ impl StateDict {
             .filter(|(name, _)| prefix.is_none_or(|prefix| name.starts_with(prefix)))
             .map(|(name, entry)| (name.as_str(), entry))
             .collect();
+        if let Some(prefix) = prefix.filter(|_| entries.is_empty()) {
+            return Err(self.error(format!("no tensor's name begins with `{prefix}`")));
+        }
         let found = Found::of(&entries);
-        let (modules, by_order) = match expected.by_name(&found) {
+        let (modules, by_shape) = match expected.by_name(&found) {
             Prefixes::One(modules) => (modules, false),
             Prefixes::More(module) => {
                 return Err(self.error(format!(
@@ -116,7 +120,7 @@ impl StateDict {
                     "it holds such a network more than once, under {names}: choose one of these prefixes"
                 )));
             }
-            Prefixes::None => (expected.by_order(&found).map_err(|problem| self.error(problem))?, true),
+            Prefixes::None => (expected.by_shape(&found).map_err(|problem| self.error(problem))?, true),
         };
         let mut tensors = TensorMap::new();
         for (own, other) in &modules {
@@ -137,7 +141,7 @@ impl StateDict {
                 tensors.insert(name, tensor);
             }
         }
-        Ok(Weights { tensors, modules, by_order })
+        Ok(Weights { tensors, modules, by_shape })
     }
 
     fn read(&self, name: &str, entry: &Entry) -> Result<HostTensor, FileError> {
@@ -250,29 +254,45 @@ impl Expected {
         }
     }
 
-    /// Takes the modules in the order of their names, numbers by their size.
-    fn by_order(&self, found: &Found) -> Result<Vec<(String, String)>, String> {
-        let kind = |norm: bool| if norm { "a batch norm" } else { "a layer" };
+    /// Tells modules apart by their shapes, and those of the same shape by the numbers in their names.
+    fn by_shape(&self, found: &Found) -> Result<Vec<(String, String)>, String> {
+        let not_those = "its tensors are not those of this network";
         let (own, other) = (self.in_order(), found.in_order());
-        let mut pairs = own.iter().zip(&other).enumerate();
-        let differs = pairs.find(|(_, (own, other))| (own.1, own.2) != (other.1, other.2));
-        if let Some((i, ((name, shape, norm), (other, found, is)))) = differs {
-            return Err(format!(
-                "its tensors are not those of this network: of its modules, number {} (`{other}`) is {} with a weight of {found:?}, \
-                 expected {} of {shape:?} (`{name}`)",
-                i + 1,
-                kind(*is),
-                kind(*norm),
-            ));
+        let mut taken = BTreeMap::new();
+        for &(_, shape, norm) in &own {
+            let like = |modules: &[(&str, &[usize], bool)]| -> Vec<String> {
+                let alike = modules.iter().filter(|module| (module.1, module.2) == (shape, norm));
+                alike.map(|module| module.0.to_string()).collect()
+            };
+            let (expected, found) = (like(&own), like(&other));
+            if expected.len() != found.len() {
+                let kind = if norm { "batch norm" } else { "layer" };
+                return Err(format!(
+                    "{not_those}: it holds {} of a {kind} whose weight has shape {shape:?}, expected {} ({})",
+                    found.len(),
+                    expected.len(),
+                    expected.join(", "),
+                ));
+            }
+            // Numbers alone may differ: in words, such as `one` and `two`, there is no order.
+            let text = |name: &str| name.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+            if let Some(name) = found.iter().find(|name| text(name) != text(&found[0])) {
+                return Err(format!(
+                    "cannot tell which of `{}` and `{name}` is {} of this network: both have a weight of shape {shape:?}; call modules \
+                     by the network's numbers, such as {}",
+                    found[0], expected[0], expected[0],
+                ));
+            }
+            taken.extend(expected.into_iter().zip(found));
         }
-        if own.len() != other.len() {
+        if other.len() > own.len() {
             return Err(format!(
-                "its tensors are not those of this network: it holds {} modules with a weight, expected {}",
+                "{not_those}: it holds {} modules with a weight, expected {}",
                 other.len(),
                 own.len()
             ));
         }
-        Ok(own.iter().zip(&other).map(|(own, other)| (own.0.to_string(), other.0.to_string())).collect())
+        Ok(own.iter().map(|(name, ..)| (name.to_string(), taken[*name].clone())).collect())
     }
 }
 
@@ -286,10 +306,23 @@ fn join(module: &str, leaf: &str) -> String {
     if module.is_empty() { leaf.to_string() } else { format!("{module}.{leaf}") }
 }
 
-/// The order of names in which `layers.9` stands before `layers.10`.
+/// The order of names in which `conv9` stands before `conv10`.
 fn natural(a: &str, b: &str) -> Ordering {
-    let parts = |text: &str| -> Vec<(u64, String)> {
-        text.split('.').map(|part| (part.parse().unwrap_or(u64::MAX), part.to_string())).collect()
+    let parts = |text: &str| -> Vec<(String, u64)> {
+        let mut parts = vec![(String::new(), 0u64)];
+        let mut digits = false;
+        for c in text.chars() {
+            if digits && !c.is_ascii_digit() {
+                parts.push((String::new(), 0));
+            }
+            digits = c.is_ascii_digit();
+            let (words, number) = parts.last_mut().expect("never empty");
+            match c.to_digit(10) {
+                Some(digit) => *number = number.saturating_mul(10).saturating_add(digit.into()),
+                None => words.push(c),
+            }
+        }
+        parts
     };
     parts(a).cmp(&parts(b))
 }

@@ -171,6 +171,7 @@ fn a_graph_does_what_the_network_does() {
         ("4C3-AP2-6C3-LI4", 0.9),
         ("5C3-AP2-7FC-VOTE2", 1.0),
         ("5C3-VOTE2", 0.0),
+        ("5C3-AP2-LI2", 0.0),
     ] {
         let mut original = net(layers, [2, 9, 8], 3, decay, false);
         let frames = frames(5, 2 * 9 * 8);
@@ -209,6 +210,14 @@ fn a_graph_in_a_file_becomes_the_same_network() {
         assert_eq!(imported.notes, [""; 0]);
         assert_eq!(imported.net.plan().spec.to_string(), layers.replace("-DP", ""));
         assert_eq!((imported.net.lif.decay, imported.net.lif.threshold), (0.9, 0.5));
+        for decay in [0.0, 1.0] {
+            let Ok(graph) = export(&mut net(layers, [2, 9, 8], 3, decay, false), Translation::default())
+            else {
+                assert!(layers.contains("LI") && decay == 1.0);
+                continue;
+            };
+            assert_eq!(import(&graph, DT, None, &Device::flex()).unwrap().net.lif.decay, decay);
+        }
         let frames = frames(5, 2 * 9 * 8);
         assert_eq!(spikes(&mut imported.net, &frames), spikes(&mut original, &frames), "{layers}");
         // Nothing is lost on the way, to the last bit. A dropout is, and with it its number.
@@ -331,6 +340,16 @@ fn graphs_that_are_no_network_are_refused_by_node() {
     refused(neurons("lif_6", |_, threshold, _| threshold.values[2] = 0.0), &["lif_6", "threshold of 0"]);
     refused(neurons("lif_6", |_, threshold, _| threshold.values[2] = f32::NAN), &["lif_6", "NaN"]);
     refused(neurons("lif_6", |_, _, reset| reset.values[1] = -0.1), &["lif_6", "v_reset", "-0.1"]);
+    refused(neurons("lif_6", |tau, _, _| tau.values.clear()), &["lif_6", "tau", "0 values"]);
+    refused(neurons("lif_6", |tau, _, _| tau.values.fill(0.0)), &["lif_6", "tau is 0"]);
+    let node = |name: &'static str, node: Node| {
+        changed(move |graph| drop(graph.nodes.insert(name.into(), node.clone())))
+    };
+    let nothing = HostTensor { shape: vec![0, 64], values: vec![] };
+    refused(node("linear_5", Node::Linear { weight: nothing }), &["linear_5", "to 0"]);
+    refused(node("input", Node::Input { shape: vec![1 << 32; 3] }), &["input", "65536"]);
+    refused(node("flatten_4", Node::Flatten { input: Some(vec![4, 4, 5]) }), &["flatten_4", "[4, 4, 5]"]);
+    refused(set!(input = Some([9, 8])), &["conv_0", "[9, 8]", "8x8"]);
     assert!(import(&Graph::default(), DT, None, &Device::flex()).unwrap_err().contains("Input"));
 }
 

@@ -36,7 +36,7 @@ fn a_checkpoint_of_the_released_code_answers_as_it_did_there() {
         let mut net = empty(Lif { threshold: 0.6, decay: 0.8, ..Lif::default() });
         let weights = file.weights_for(&mut net, None).unwrap();
         let own = ["0", "1", "5", "6", "12"].map(|n| (format!("layers.{n}"), format!("{prefix}{n}")));
-        assert_eq!((weights.modules, weights.by_order), (own.to_vec(), false));
+        assert_eq!((weights.modules, weights.by_shape), (own.to_vec(), false));
         net.load_state(&weights.tensors).unwrap();
         let values = TensorData::new(frames.values.clone(), [5, 1, 2, 8, 8]);
         let input = Input::frames(Tensor::<5>::from_data(values, net.device()));
@@ -59,26 +59,41 @@ fn written(tensors: TensorMap, folder: &Path) -> StateDict {
 }
 
 #[test]
-fn tensors_are_found_by_name_or_else_by_order() {
+fn tensors_are_found_by_name_or_else_by_shape() {
     let folder = tempfile::tempdir().unwrap();
     let mut original = net(LAYERS, [2, 8, 8], 3, 0.9, true);
     let state = original.state();
-    let modules = ["layers.0", "layers.1", "layers.5", "layers.6", "layers.12"];
     for (prefix, other) in [("layers.", ""), ("layers.", "model.layers."), ("layers.", "module.net.")] {
         let file = renamed(&mut original, folder.path(), |name| Some(name.replacen(prefix, other, 1)));
         let weights = file.weights_for(&mut empty(Lif::default()), None).unwrap();
-        assert_eq!((&weights.tensors, weights.by_order), (&state, false), "{other}");
+        assert_eq!((&weights.tensors, weights.by_shape), (&state, false), "{other}");
     }
-    // Names of which only the order can be told.
-    let names = ["features.2", "features.3", "features.10", "features.11", "head"];
-    let other = |name: &str| {
-        let (module, leaf) = name.rsplit_once('.').unwrap();
-        Some(format!("{}.{leaf}", names[modules.iter().position(|own| *own == module).unwrap()]))
+    // Names that say nothing to us.
+    let called = |net: &mut Net, names: &[&str]| {
+        let mut modules: Vec<String> =
+            net.state().into_keys().map(|name| name.rsplit_once('.').unwrap().0.to_string()).collect();
+        modules.sort_by_key(|module| module["layers.".len()..].parse::<usize>().unwrap());
+        modules.dedup();
+        renamed(net, folder.path(), |name: &str| {
+            let (module, leaf) = name.rsplit_once('.').unwrap();
+            Some(format!("{}.{leaf}", names[modules.iter().position(|own| own == module).unwrap()]))
+        })
     };
-    let file = renamed(&mut original, folder.path(), other);
-    let weights = file.weights_for(&mut empty(Lif::default()), None).unwrap();
-    assert_eq!((&weights.tensors, weights.by_order), (&state, true));
-    assert_eq!(weights.modules[2], ("layers.5".to_string(), "features.10".to_string()));
+    for names in [
+        ["features.2", "features.3", "features.10", "features.11", "head"],
+        ["conv1", "bn1", "conv2", "bn2", "fc"],
+    ] {
+        let weights = called(&mut original, &names).weights_for(&mut empty(Lif::default()), None).unwrap();
+        assert_eq!((&weights.tensors, weights.by_shape), (&state, true));
+        assert_eq!(weights.modules[2], ("layers.5".to_string(), names[2].to_string()));
+    }
+    // Layers of the same shape are told apart by numbers, and by nothing else.
+    let mut alike = net("18FC-18FC-18FC-VOTE6", [2, 3, 3], 3, 0.9, true);
+    let numbered = called(&mut alike, &["fc8", "fc9", "fc10", "fc11"]);
+    assert_eq!(numbered.weights_for(&mut alike.clone(), None).unwrap().tensors, alike.state());
+    let words = called(&mut alike, &["one", "two", "three", "four"]);
+    let problem = words.weights_for(&mut alike.clone(), None).unwrap_err().to_string();
+    assert!(problem.contains("cannot tell which of") && problem.contains("layers.1"), "{problem}");
     // A residual network, whose modules have names of their own.
     let mut residual = net("4C3-4RB-6RBS2-VOTE1", [2, 8, 8], 3, 0.9, true);
     let state = residual.state();
@@ -107,7 +122,7 @@ fn what_is_another_network_is_refused() {
     };
     let state = net(LAYERS, [2, 8, 8], 3, 0.9, true).state();
     let wider = net("6C3-MP2-7C3-AP2-DP-VOTE2", [2, 8, 8], 3, 0.9, true).state();
-    refused(wider, None, &["number 3", "layers.5", "[7, 6, 3, 3]", "[5, 6, 3, 3]"]);
+    refused(wider, None, &["0 of a layer", "layers.5", "[5, 6, 3, 3]", "expected 1"]);
     let deeper = net("6C3-MP2-5C3-AP2-DP-6FC-VOTE2", [2, 8, 8], 3, 0.9, true).state();
     refused(deeper, None, &["`layers.15`"]);
     let without = |name: &str| {
@@ -117,7 +132,7 @@ fn what_is_another_network_is_refused() {
     };
     refused(without("layers.6.running_var"), None, &["`layers.6.running_var` is missing"]);
     // Without running statistics it is no batch norm.
-    refused(without("layers.6.running_mean"), None, &["number 4", "a layer", "batch norm"]);
+    refused(without("layers.6.running_mean"), None, &["0 of a batch norm", "layers.6"]);
     let mut short = state.clone();
     short.insert("layers.6.bias".into(), HostTensor { shape: vec![4], values: vec![0.0; 4] });
     refused(short, None, &["`layers.6.bias` has shape [4], expected [5]"]);
@@ -126,7 +141,7 @@ fn what_is_another_network_is_refused() {
     };
     let twice: TensorMap = named("ema.fun").into_iter().chain(named("net.fun")).collect();
     refused(twice.clone(), None, &["`ema.fun.`", "`net.fun.`"]);
-    refused(twice.clone(), Some("other."), &["0 modules"]);
+    refused(twice.clone(), Some("other."), &["begins with `other.`"]);
     let file = written(twice, folder.path());
     assert_eq!(file.weights_for(&mut empty(Lif::default()), Some("ema.")).unwrap().tensors, state);
 }

@@ -35,7 +35,7 @@ enum Format {
     ///
     /// Which layers there are is not in such a file: name the network, or the data set whose network of the paper it is. Its tensors are
     /// found by their names where these are those of the released BPSTA networks (fun.0.weight) or of Synfire (layers.0.weight), whatever
-    /// stands in front; else by their order. Files are read as data, no code in them is run.
+    /// stands in front; else by their shapes, and by numbers in their names. Files are read as data, no code in them is run.
     #[command(after_help = TORCH)]
     Pytorch {
         #[command(flatten)]
@@ -251,8 +251,8 @@ fn torch(
     let weights = file.weights_for(&mut net, prefix)?;
     net.load_state(&weights.tensors).map_err(|e| Error::failed(format!("{}: {e}", source.file.display())))?;
     let mut notes = Vec::new();
-    if weights.by_order {
-        notes.push("its modules were told apart by the order of their names".to_string());
+    if weights.by_shape {
+        notes.push("its modules were told apart by their shapes, and by numbers in their names".to_string());
     }
     let network = Described { config, input, sensor: samples.sensor, class_names };
     source.finish(network, &mut net, &weights.modules, &notes, console)

@@ -50,8 +50,13 @@ impl CameraSettings {
             true => Ok(()),
             false => Err(unusable(name, &format!("a number from 0 to {most}"), value)),
         };
-        positive("the on threshold", self.threshold_on)?;
-        positive("the off threshold", self.threshold_off)?;
+        // Below it, a step from black to white would be thousands of events of a pixel.
+        let threshold = |name, value: f32| match value >= 0.001 && value.is_finite() {
+            true => Ok(()),
+            false => Err(unusable(name, "a number of at least 0.001", value)),
+        };
+        threshold("the on threshold", self.threshold_on)?;
+        threshold("the off threshold", self.threshold_off)?;
         positive("the dark level", self.dark)?;
         share("the mismatch of thresholds", self.mismatch, 0.3)?;
         share("the noise", self.noise_hz, 1e5)?;

@@ -9,6 +9,9 @@ use synfire::ops::{Lif, Method};
 /// How far two constants may be apart that are meant to be the same: a few roundings.
 const CLOSE: f64 = 1e-6;
 
+/// Largest side of an input: products of three stay far from overflow.
+const LARGEST: usize = 65_536;
+
 /// A network from a graph.
 #[derive(Debug, Clone)]
 pub struct Imported {
@@ -59,6 +62,8 @@ struct Reader<'a> {
     input: [usize; 3],
     /// The shape of what the last node gives.
     shape: [usize; 3],
+    /// Values stand in a row.
+    flat: bool,
     tokens: Vec<String>,
     layers: Vec<Weighted>,
     cells: Vec<Cells<'a>>,
@@ -81,6 +86,9 @@ impl<'a> Reader<'a> {
             }
         };
         let size = |shape: &[usize]| shape.iter().fold(1usize, |product, &side| product.saturating_mul(side));
+        if own.iter().any(|side| !(1..=LARGEST).contains(side)) {
+            return Err(format!("node `{name}` has shape {shape:?}; expected sides from 1 to {LARGEST}"));
+        }
         let input = match input {
             Some(given) if given == own => own,
             Some(given) if shape.len() == 1 && size(&given) == size(&own) => given,
@@ -88,7 +96,18 @@ impl<'a> Reader<'a> {
             None => own,
         };
         let (tokens, layers, cells, notes) = Default::default();
-        Ok(Self { dt, input, shape: input, tokens, layers, cells, factor: 1.0, voters: 1, notes })
+        Ok(Self {
+            dt,
+            input,
+            shape: input,
+            flat: false,
+            tokens,
+            layers,
+            cells,
+            factor: 1.0,
+            voters: 1,
+            notes,
+        })
     }
 
     fn read(&mut self, row: &[(&'a str, &'a Node)]) -> Result<(), String> {
@@ -112,7 +131,16 @@ impl<'a> Reader<'a> {
                     self.factor *= (pooling.kernel[0] * pooling.kernel[1]) as f64;
                 }
                 // The row of values is in the order of channels, height and width however many of them are joined.
-                Node::Flatten { .. } => self.shape = [self.shape.iter().product(), 1, 1],
+                Node::Flatten { input } => {
+                    let found = self.shape;
+                    if let Some(input) = input.as_ref().filter(|input| !input.iter().eq(found.iter())) {
+                        return Err(format!(
+                            "node `{name}` (Flatten): its input_type is {input:?}, what reaches it is {found:?}"
+                        ));
+                    }
+                    self.shape = [found.iter().product(), 1, 1];
+                    self.flat = true;
+                }
                 Node::Lif { .. } | Node::If { .. } | Node::Li { .. } => {
                     return Err(format!("node `{name}` ({}): expected weights in front of it", node.kind()));
                 }
@@ -123,10 +151,17 @@ impl<'a> Reader<'a> {
     }
 
     fn convolution(&mut self, name: &str, node: &Node) -> Result<(), String> {
-        let Node::Conv2d { weight, bias, stride, padding, dilation, groups, .. } = node else {
+        let Node::Conv2d { input, weight, bias, stride, padding, dilation, groups } = node else {
             unreachable!()
         };
         let refuse = |problem: String| Err(format!("node `{name}` (Conv2d): {problem}"));
+        let [_, height, width] = self.shape;
+        if self.flat {
+            return refuse("it stands behind a row of values; expected images".into());
+        }
+        if let Some(input) = input.filter(|input| *input != [height, width]) {
+            return refuse(format!("its input_shape is {input:?}, what reaches it is {height}x{width}"));
+        }
         let [out, from, kh, kw] = weight.shape[..] else {
             return refuse(format!("a weight of shape {:?}, expected four dimensions", weight.shape));
         };
@@ -144,13 +179,15 @@ impl<'a> Reader<'a> {
         if stride[0] != stride[1] || stride[0] == 0 {
             return refuse(format!("steps of {stride:?}, expected the same both ways"));
         }
-        if from != self.shape[0] {
-            return refuse(format!("it takes {from} channels, what reaches it has {}", self.shape[0]));
+        if from != self.shape[0] || out == 0 {
+            return refuse(format!(
+                "it takes {from} channels to {out}, what reaches it has {}",
+                self.shape[0]
+            ));
         }
         let stride = stride[0];
         let strided = if stride == 1 { String::new() } else { format!("S{stride}") };
         self.tokens.push(format!("{out}C{kh}{strided}"));
-        let [_, height, width] = self.shape;
         self.shape = [out, height.saturating_sub(1) / stride + 1, width.saturating_sub(1) / stride + 1];
         self.weights(name, weight, Some(bias))
     }
@@ -169,10 +206,13 @@ impl<'a> Reader<'a> {
             ));
         };
         let reaching: usize = self.shape.iter().product();
-        if from != reaching {
-            return Err(format!("node `{name}` takes {from} values, what reaches it has {reaching}"));
+        if from != reaching || out == 0 {
+            return Err(format!(
+                "node `{name}` takes {from} values to {out}, what reaches it has {reaching}"
+            ));
         }
         self.shape = [out, 1, 1];
+        self.flat = true;
         self.weights(name, weight, bias)?;
         let next = nodes.next();
         let Some((cells, node @ (Node::Lif { .. } | Node::If { .. } | Node::Li { .. }))) = next else {
@@ -244,8 +284,11 @@ impl<'a> Reader<'a> {
         let units: usize = self.shape.iter().product();
         let constant = |tensor: &'a HostTensor, what: &str| -> Result<Vec<f64>, String> {
             let n = tensor.values.len();
-            if n != 1 && n != units {
+            if n == 0 || (n != 1 && n != units) {
                 return Err(format!("node `{name}`, {what}: {n} values, expected one or {units}"));
+            }
+            if let Some(value) = tensor.values.iter().find(|value| !value.is_finite()) {
+                return Err(format!("node `{name}`, {what}: {value} is no finite number"));
             }
             Ok(tensor.values.iter().map(|&value| f64::from(value)).collect())
         };
@@ -261,8 +304,13 @@ impl<'a> Reader<'a> {
         let dt = self.dt;
         let leaky = |tau: &'a HostTensor, r: &'a HostTensor| {
             let (tau, r) = (constant(tau, "tau")?, constant(r, "r")?);
-            let decay = 1.0 - dt / tau[0];
-            if let Some(other) = tau.iter().find(|&&other| !same(1.0 - dt / other, decay)) {
+            if let Some(wrong) = tau.iter().find(|tau| **tau <= 0.0) {
+                return Err(format!("node `{name}`: tau is {wrong}, expected seconds above 0"));
+            }
+            // What is 0 but for roundings is 0.
+            let kept = |tau: f64| Some(1.0 - dt / tau).filter(|decay| decay.abs() > CLOSE).unwrap_or(0.0);
+            let decay = kept(tau[0]);
+            if let Some(other) = tau.iter().find(|&&other| !same(kept(other), decay)) {
                 let (first, other) = (tau[0] as f32, *other as f32);
                 return Err(format!(
                     "node `{name}`: tau is {first} and {other}; neurons here have one for all"
@@ -420,9 +468,9 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Equal but for a few roundings.
+/// Equal but for a few roundings of numbers around 1.
 fn same(a: f64, b: f64) -> bool {
-    (a - b).abs() <= CLOSE * b.abs().max(CLOSE)
+    (a - b).abs() <= CLOSE * b.abs().max(1.0)
 }
 
 /// What stands where something else was expected.
