@@ -307,7 +307,7 @@ fn what_cannot_be_simulated_is_told() {
     simulate(
         &["square.png", "-o", "a.bin", "--threshold-on", "0"],
         2,
-        &["the on threshold to be a number above 0"],
+        &["the on threshold to be a number of at least 0.001"],
     );
     simulate(&["square.png", "-o", "a.bin", "--noise-hz", "nan"], 2, &["the noise"]);
     simulate(&["square.png", "-o", "a.bin", "--refractory-us=-1"], 2, &["refractory period"]);
