@@ -27,30 +27,6 @@ from torch import nn
 from torch.nn import functional as F
 
 
-class Rectangle(torch.autograd.Function):
-    """A step whose derivative is 1 within half of the threshold."""
-
-    @staticmethod
-    def forward(ctx, distance):
-        ctx.save_for_backward(distance)
-        return (distance > 0).to(distance.dtype)
-
-    @staticmethod
-    def backward(ctx, grad):
-        (distance,) = ctx.saved_tensors
-        return grad * (distance.abs() < 0.5)
-
-
-class Surrogate(forms.Neuron):
-    """A neuron of stbp: the error passes the spike and the reset by the surrogate."""
-
-    def forward(self, current):
-        potential = current if self.held is None else forms.DECAY * self.held + current
-        spike = Rectangle.apply(potential - forms.THRESHOLD)
-        self.held = potential * (1 - spike)
-        return spike
-
-
 def images(folder, part):
     def read(name):
         for path in (folder / name, folder / f"{name}.gz"):
@@ -72,7 +48,7 @@ def answers(net, x):
 def train(settings, method, seed, data):
     """The test accuracy of the best epoch by validation."""
     torch.manual_seed(seed)
-    neuron = Surrogate if method == "stbp" else forms.Lif
+    neuron = forms.Surrogate if method == "stbp" else forms.Lif
     forms.ALPHA = 0.2 if method == "bpsta" else 0.0
     own, forms.Lif = forms.Lif, neuron
     net = forms.Net(settings["net"], (1, 28, 28), 10, settings["time-steps"], "eager")

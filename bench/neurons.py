@@ -17,35 +17,15 @@ from spikingjelly.activation_based import functional, neuron, surrogate
 from torch import nn
 
 import synfire.torch as st
-
-THRESHOLD, DECAY = 0.5, 0.9
-
-
-class Rectangle(torch.autograd.Function):
-    """A step whose derivative is 1 within half of the threshold."""
-
-    @staticmethod
-    def forward(ctx, distance):
-        ctx.save_for_backward(distance)
-        return (distance > 0).to(distance.dtype)
-
-    @staticmethod
-    def backward(ctx, grad):
-        (distance,) = ctx.saved_tensors
-        return grad * (distance.abs() < 0.5)
+from torch_forms import DECAY, THRESHOLD, Surrogate
 
 
 class Eager(nn.Module):
     """The neurons one step after the other."""
 
     def forward(self, current):
-        v, out = torch.zeros_like(current[0]), []
-        for step in current:
-            m = DECAY * v + step
-            s = Rectangle.apply(m - THRESHOLD)
-            v = m * (1 - s)
-            out.append(s)
-        return torch.stack(out)
+        neurons = Surrogate()
+        return torch.stack([neurons(step) for step in current])
 
 
 class Peer(nn.Module):

@@ -48,6 +48,30 @@ class Neuron(nn.Module):
         self.held = None
 
 
+class Rectangle(torch.autograd.Function):
+    """A step whose derivative is 1 within half of the threshold."""
+
+    @staticmethod
+    def forward(ctx, distance):
+        ctx.save_for_backward(distance)
+        return (distance > 0).to(distance.dtype)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (distance,) = ctx.saved_tensors
+        return grad * (distance.abs() < 0.5)
+
+
+class Surrogate(Neuron):
+    """A neuron of stbp: the error passes the spike and the reset by the surrogate."""
+
+    def forward(self, current):
+        potential = current if self.held is None else DECAY * self.held + current
+        spike = Rectangle.apply(potential - THRESHOLD)
+        self.held = potential * (1 - spike)
+        return spike
+
+
 class Lif(Neuron):
     """One time step a call: fires at the threshold and resets to zero; the error passes by bpsta's rule."""
 

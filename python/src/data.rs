@@ -61,11 +61,6 @@ impl Samples {
         self.data.notes.clone()
     }
 
-    #[getter]
-    fn simulated(&self) -> bool {
-        self.data.simulated
-    }
-
     /// The shape of a sample: `(C, H, W)`, or `(T, C, H, W)` of recordings.
     #[getter]
     fn shape(&self) -> Vec<usize> {

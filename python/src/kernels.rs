@@ -3,7 +3,7 @@
 
 use crate::error::{raise, value};
 use crate::events::zeros;
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadwriteArray1};
 use pyo3::prelude::*;
 use synfire_kernels::bf16::Precision;
 use synfire_kernels::block::{self, BlockShape, Pool};
@@ -20,6 +20,14 @@ fn check(name: &str, found: usize, expected: usize) -> PyResult<()> {
     match found == expected {
         true => Ok(()),
         false => Err(value(format!("{name} has {found} values, expected {expected}"))),
+    }
+}
+
+/// Checks that so many values are time steps of the same size.
+fn check_steps(len: usize, steps: usize) -> PyResult<()> {
+    match steps > 0 && len.is_multiple_of(steps) {
+        true => Ok(()),
+        false => Err(value(format!("{len} values are not {steps} time steps of the same size"))),
     }
 }
 
@@ -40,40 +48,42 @@ fn lif_of((method, threshold, decay, alpha): Neuron<'_>) -> PyResult<Lif> {
     Ok(lif)
 }
 
-/// Spikes and membrane potentials of all steps.
+/// Writes spikes and membrane potentials of all steps: where memory is all the work, it is not filled with zeros first.
 #[pyfunction]
-fn lif_forward<'py>(
-    py: Python<'py>,
-    current: Floats<'py>,
+fn lif_forward(
+    py: Python<'_>,
+    current: Floats<'_>,
+    mut spikes: PyReadwriteArray1<'_, f32>,
+    mut membrane: PyReadwriteArray1<'_, f32>,
     steps: usize,
     neuron: Neuron<'_>,
-) -> PyResult<(Out<'py>, Out<'py>)> {
+) -> PyResult<()> {
     let (lif, current) = (lif_of(neuron)?, current.as_slice()?);
-    if steps == 0 || !current.len().is_multiple_of(steps) {
-        return Err(value(format!("{} values are not {steps} time steps of the same size", current.len())));
-    }
-    let (mut spikes, mut membrane) = (zeros(&[current.len()])?, zeros(&[current.len()])?);
-    py.detach(|| neuron::lif(Isa::detect(), &lif, steps, current, &mut spikes, &mut membrane));
-    Ok((spikes.into_pyarray(py), membrane.into_pyarray(py)))
+    let (spikes, membrane) = (spikes.as_slice_mut()?, membrane.as_slice_mut()?);
+    check_steps(current.len(), steps)?;
+    check("the spikes", spikes.len(), current.len())?;
+    check("the membrane potential", membrane.len(), current.len())?;
+    py.detach(|| neuron::lif(Isa::detect(), &lif, steps, current, spikes, membrane));
+    Ok(())
 }
 
-/// The error of the current.
+/// Writes the error of the current.
 #[pyfunction]
-fn lif_backward<'py>(
-    py: Python<'py>,
-    membrane: Floats<'py>,
-    grad: Floats<'py>,
+fn lif_backward(
+    py: Python<'_>,
+    membrane: Floats<'_>,
+    grad: Floats<'_>,
+    mut out: PyReadwriteArray1<'_, f32>,
     steps: usize,
     neuron: Neuron<'_>,
-) -> PyResult<Out<'py>> {
+) -> PyResult<()> {
     let (lif, membrane, grad) = (lif_of(neuron)?, membrane.as_slice()?, grad.as_slice()?);
-    if steps == 0 || !membrane.len().is_multiple_of(steps) {
-        return Err(value(format!("{} values are not {steps} time steps of the same size", membrane.len())));
-    }
+    let out = out.as_slice_mut()?;
+    check_steps(membrane.len(), steps)?;
     check("the error", grad.len(), membrane.len())?;
-    let mut out = zeros(&[grad.len()])?;
-    py.detach(|| neuron::lif_backward(Isa::detect(), &lif, steps, membrane, grad, &mut out));
-    Ok(out.into_pyarray(py))
+    check("the error of the current", out.len(), membrane.len())?;
+    py.detach(|| neuron::lif_backward(Isa::detect(), &lif, steps, membrane, grad, out));
+    Ok(())
 }
 
 /// Frames, height, width, channels in and out, side of the kernel, stride, and whether values are rounded to bf16.

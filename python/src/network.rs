@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use synfire::file::{HostTensor, TensorMap};
-use synfire::net::{Input, Net, Pass, Record, StateError};
+use synfire::infer;
+use synfire::net::{Net, Record, StateError};
 use synfire::train::{
     BatchReport, Checkpoint, Described, EpochRecord, Observer, Outcome, RunFolder, TrainConfig, Trainer,
     check_inference, evaluate,
 };
-use synfire_data::{Arrays, DataSet, Kind, Loader, random};
-use synfire_interop::nir::{self, Pools, Resistance, Translation};
+use synfire_data::{Arrays, DataSet, Kind, Loader};
+use synfire_interop::nir::{self, Translation};
 use synfire_interop::pytorch::{self, StateDict};
 
 /// How often Python hears of batches, and may stop the work.
@@ -59,16 +60,10 @@ impl Core {
     }
 
     fn read(path: &Path) -> PyResult<Self> {
-        let path = if path.is_dir() { path.join("checkpoints/best.safetensors") } else { path.to_path_buf() };
+        let path = if path.is_dir() { RunFolder::new(path).best() } else { path.to_path_buf() };
         let checkpoint = Checkpoint::read(&path).map_err(raise)?;
         let net = checkpoint.net(&path, &Device::flex()).map_err(raise)?;
-        let header = &checkpoint.header;
-        let network = Described {
-            config: header.config.clone(),
-            input: header.input,
-            sensor: header.sensor(),
-            class_names: header.class_names.clone(),
-        };
+        let network = checkpoint.header.described();
         Ok(Self(Mutex::new(State { network, net, checkpoint: Some(Arc::new(checkpoint)) })))
     }
 }
@@ -94,24 +89,6 @@ impl State {
                 "samples of shape {shape:?}: this network takes [N, {c}, {h}, {w}], or frames of shape [N, {steps}, {c}, {h}, {w}]"
             ))),
         }
-    }
-
-    /// Runs samples `first..` of a larger array, with what `record` says.
-    fn run(
-        &mut self,
-        values: &[f32],
-        shape: &[usize],
-        first: usize,
-        record: Record,
-    ) -> PyResult<(Vec<f32>, Pass<'static>)> {
-        let config = &self.network.config;
-        let rng = |i: usize| random::stream("eval encoding", config.seed, 0, (first + i) as u64);
-        let input: Input = config.encoding.input(values, shape, config.time_steps, rng, self.net.device());
-        input.check().map_err(non_finite)?;
-        let mut pass = Pass::inference().recording(record).as_ann(config.is_ann());
-        let readout = self.net.forward(input, &mut pass);
-        pass.check().map_err(non_finite)?;
-        Ok((readout.into_data().try_into_vec::<f32>().expect("f32 readout"), pass))
     }
 }
 
@@ -177,8 +154,11 @@ impl Core {
             for first in (0..n).step_by(batch.max(1)) {
                 let here = batch.min(n - first);
                 let shape: Vec<usize> = std::iter::once(here).chain(rest.iter().copied()).collect();
-                let (readout, _) =
-                    state.run(&values[first * size..][..here * size], &shape, first, Record::Nothing)?;
+                let samples: Vec<usize> = (first..first + here).collect();
+                let given = (&values[first * size..][..here * size], shape.as_slice());
+                let State { network, net, .. } = &mut state;
+                let (readout, _) = infer::batch(net, &network.config, given, &samples, Record::Nothing)
+                    .map_err(non_finite)?;
                 for (t, step) in readout.chunks_exact(here * classes).enumerate() {
                     out[(t * n + first) * classes..][..here * classes].copy_from_slice(step);
                 }
@@ -201,8 +181,12 @@ impl Core {
             state.net.check().map_err(non_finite)?;
             let steps = state.network.config.time_steps;
             check_inference(state.net.plan(), shape[0], steps).map_err(config)?;
-            let (_, pass) = state.run(values, &shape, 0, Record::Spikes)?;
-            let layers = pass.recorded.into_iter().filter_map(|layer| {
+            let samples: Vec<usize> = (0..shape[0]).collect();
+            let State { network, net, .. } = &mut state;
+            let (_, recorded) =
+                infer::batch(net, &network.config, (values, &shape), &samples, Record::Spikes)
+                    .map_err(non_finite)?;
+            let layers = recorded.into_iter().filter_map(|layer| {
                 let spikes = layer.spikes?.into_data().try_into_vec::<f32>().expect("f32 spikes");
                 Some((format!("layers.{}", layer.module), spikes, layer.shape))
             });
@@ -221,7 +205,6 @@ impl Core {
 
     /// Trains anew with these settings and keeps the epoch with the best validation. `heard` is called with the kind of what
     /// happened and a text of JSON; an exception in it ends the run. Returns the summary as JSON.
-    #[pyo3(signature = (given, settings, heard, out))]
     fn fit(
         &self,
         py: Python<'_>,
@@ -400,17 +383,9 @@ impl Core {
     ) -> PyResult<()> {
         py.detach(|| {
             let mut state = self.state()?;
-            if state.network.config.is_ann() {
-                return Err(value("this network has no neurons (method ann)"));
-            }
-            let translation = Translation {
-                dt,
-                resistance: if fold_resistance { Resistance::Weights } else { Resistance::Neuron },
-                pools: if sum_pool { Pools::Sum } else { Pools::Average },
-            };
-            let mut graph = nir::export(&mut state.net, translation).map_err(value)?;
-            graph.metadata.time_steps = Some(state.network.config.time_steps);
-            graph.metadata.class_names.clone_from(&state.network.class_names);
+            let State { network, net, .. } = &mut state;
+            let translation = Translation::new(dt, fold_resistance, sum_pool);
+            let graph = nir::export_described(network, net, translation).map_err(value)?;
             nir::write(&path, &graph).map_err(raise)
         })
     }
@@ -428,24 +403,15 @@ impl Core {
             let graph = nir::read(&path).map_err(raise)?;
             let dt = dt.or(graph.metadata.dt).unwrap_or(nir::DT);
             let failed = |problem: String| value(format!("{}: {problem}", path.display()));
-            let nir::Imported { net, notes } =
-                nir::import(&graph, dt, input, &Device::flex()).map_err(failed)?;
-            let mut given = toml::Table::new();
-            let exact = |value: f32| value.to_string().parse::<f64>().expect("a number");
-            given.insert("net".into(), net.plan().spec.to_string().into());
-            given.insert("relu".into(), false.into());
-            given.insert("threshold".into(), exact(net.lif.threshold).into());
-            given.insert("decay".into(), exact(net.lif.decay).into());
-            given.insert("precision".into(), "f32".into());
+            let imported = nir::import(&graph, dt, input, &Device::flex()).map_err(failed)?;
+            let mut given = imported.settings();
             if let Some(steps) = time_steps.or(graph.metadata.time_steps) {
                 given.insert("time-steps".into(), (steps as i64).into());
             }
+            let nir::Imported { net, class_names, notes } = imported;
             let mut settings = TrainConfig::resolve(None, given).map_err(config)?;
             settings.dataset.clear();
             settings.validate().map_err(config)?;
-            let classes = net.plan().classes;
-            let own = Some(graph.metadata.class_names).filter(|names| names.len() == classes);
-            let class_names = own.unwrap_or_else(|| (0..classes).map(|class| class.to_string()).collect());
             let network = Described { config: settings, input: net.plan().input, sensor: None, class_names };
             Ok((Self(Mutex::new(State { network, net, checkpoint: None })), notes))
         })

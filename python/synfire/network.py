@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -220,9 +221,7 @@ class Network:
                 for listener in told:
                     listener.on_batch(json.loads(text))
             elif kind == "warning":
-                import warnings
-
-                warnings.warn(text, RuntimeWarning, stacklevel=3)
+                    warnings.warn(text, RuntimeWarning, stacklevel=3)
 
         try:
             everything = json.dumps({**self._settings, **given})
@@ -259,9 +258,10 @@ class Network:
         Of integrators it is the softmax of their mean potential. Of voters it is a class's share of the votes, with one more for every class.
         """
         mean = self.decision_function(x, batch_size)
-        last = str(self.layers[-1]["layer"])
-        if last.startswith("VOTE") and self.config["method"] != "ann":
-            weights = mean * (int(last[4:]) * self.time_steps) + 1.0
+        described = self._described
+        last, config = str(described["layers"][-1]["layer"]), described["config"]
+        if last.startswith("VOTE") and config["method"] != "ann":
+            weights = mean * (int(last[4:]) * config["time-steps"]) + 1.0
         else:
             weights = np.exp(mean - mean.max(axis=1, keepdims=True))
         certain: Floats = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -319,8 +319,6 @@ class Network:
         """
         modules, by_shape = self._core.import_pytorch(fspath(path), prefix)
         if by_shape:
-            import warnings
-
             warnings.warn("modules were told apart by their shapes, and by numbers in their names", UserWarning, stacklevel=2)
         return modules
 
@@ -355,8 +353,6 @@ class Network:
         steps = None if time_steps is None else number(time_steps, "time_steps")
         core, notes = _synfire.Core.import_nir(fspath(path), dt, steps, shape)  # type: ignore[arg-type]
         for note in notes:
-            import warnings
-
             warnings.warn(note, UserWarning, stacklevel=2)
         return cls._of(core)
 

@@ -53,17 +53,19 @@ class _Lif(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, current: Tensor, neuron: Neuron) -> Tensor:
         current = current.contiguous()
-        spikes, membrane = _synfire.lif_forward(_flat(current), current.shape[0], neuron)
+        spikes, membrane = torch.empty_like(current), torch.empty_like(current)
+        _synfire.lif_forward(_flat(current), _flat(spikes), _flat(membrane), current.shape[0], neuron)
         ctx.neuron = neuron
-        ctx.save_for_backward(_tensor(membrane, current.shape))
-        return _tensor(spikes, current.shape)
+        ctx.save_for_backward(membrane)
+        return spikes
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator,unused-ignore]
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (membrane,), (grad,) = ctx.saved_tensors, grads
-        error = _synfire.lif_backward(_flat(membrane), _flat(grad.contiguous()), grad.shape[0], ctx.neuron)
-        return _tensor(error, grad.shape), None
+        error = torch.empty_like(membrane)
+        _synfire.lif_backward(_flat(membrane), _flat(grad.contiguous()), _flat(error), grad.shape[0], ctx.neuron)
+        return error, None
 
 
 def lif(
@@ -94,7 +96,8 @@ class Lif(nn.Module):
         super().__init__()
         self.method, self.threshold, self.decay, self.alpha = method, threshold, decay, alpha
         # Told here rather than in the first batch.
-        _synfire.lif_forward(np.zeros(1, np.float32), 1, (method, threshold, decay, alpha))
+        one, two, three = np.zeros((3, 1), np.float32)
+        _synfire.lif_forward(one, two, three, 1, (method, threshold, decay, alpha))
 
     def forward(self, current: Tensor) -> Tensor:
         return lif(current, self.method, self.threshold, self.decay, self.alpha)

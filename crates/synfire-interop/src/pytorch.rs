@@ -2,8 +2,7 @@
 //!
 //! What comes in are tensors by name. They are found in a network [by name](StateDict::weights_for) where they are called as
 //! the released BPSTA networks call theirs, `fun.5.weight`, or as Synfire does, `layers.5.weight`, whatever stands in front of the
-//! number; else by their shapes, and by the numbers in their names where shapes are
-//! the same. What goes out carries Synfire's names, which `Sequential` called `layers` has.
+//! number; else by their shapes, and by the numbers in their names where shapes are the same. What goes out carries Synfire's names, which `Sequential` called `layers` has.
 
 mod export;
 mod source;

@@ -1,7 +1,7 @@
 //! What a network says of one sample.
 
 use crate::anytime::{Certainty, Course};
-use crate::net::{Net, NonFinite, Pass, Record};
+use crate::net::{Net, NonFinite, Pass, Record, Recorded};
 use crate::train::{EVALUATION, TrainConfig};
 use serde::Serialize;
 use synfire_data::random;
@@ -79,6 +79,31 @@ pub fn watch(
     run(net, config, values, sample, Record::Spikes)
 }
 
+/// Runs a batch of values and their shape, `[N, C, H, W]` or `[N, T, C, H, W]`, whose indices in their data set are `samples`: what each
+/// class got, `[T, N, classes]`, and what was to be noted down. Weights are taken for sound ([`Net::check`]).
+///
+/// # Errors
+/// If a value or what the network computes from it is NaN or infinite.
+///
+/// # Panics
+/// If the values do not fit their shape, or that the network.
+pub fn batch(
+    net: &mut Net,
+    config: &TrainConfig,
+    (values, shape): (&[f32], &[usize]),
+    samples: &[usize],
+    record: Record,
+) -> Result<(Vec<f32>, Vec<Recorded>), NonFinite> {
+    let (purpose, epoch) = EVALUATION;
+    let rng = |i: usize| random::stream(purpose, config.seed, epoch, samples[i] as u64);
+    let input = config.encoding.input(values, shape, config.time_steps, rng, net.device());
+    input.check().map_err(|found| found.among(samples))?;
+    let mut pass = Pass::inference().recording(record).as_ann(config.is_ann());
+    let readout = net.forward(input, &mut pass);
+    pass.check()?;
+    Ok((readout.into_data().try_into_vec::<f32>().expect("f32 readout"), pass.recorded))
+}
+
 fn run(
     net: &mut Net,
     config: &TrainConfig,
@@ -90,17 +115,9 @@ fn run(
     let [c, h, w] = net.plan().input;
     let shape =
         if values.len() == c * h * w { vec![1, c, h, w] } else { vec![1, config.time_steps, c, h, w] };
-    let (purpose, epoch) = EVALUATION;
-    let rng = |_| random::stream(purpose, config.seed, epoch, sample as u64);
-    let input = config.encoding.input(values, &shape, config.time_steps, rng, net.device());
-    input.check().map_err(|found| found.among(&[sample]))?;
-    let mut pass = Pass::inference().recording(record).as_ann(config.is_ann());
-    let readout = net.forward(input, &mut pass);
-    pass.check()?;
-    let [_, batch, classes] = readout.dims();
-    let readout = readout.into_data().try_into_vec::<f32>().expect("f32 readout");
-    let course = Course::of(&readout, [batch, classes], 0, Certainty::of(net, config.is_ann()));
-    let layers = pass.recorded.into_iter().filter_map(|layer| {
+    let (readout, recorded) = batch(net, config, (values, &shape), &[sample], record)?;
+    let course = Course::of(&readout, [1, net.plan().classes], 0, Certainty::of(net, config.is_ann()));
+    let layers = recorded.into_iter().filter_map(|layer| {
         let spikes = layer.spikes?.into_data().try_into_vec::<f32>().expect("f32 spikes");
         Some(WatchedLayer { module: format!("layers.{}", layer.module), spikes })
     });

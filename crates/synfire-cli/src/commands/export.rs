@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use synfire::file::{FileError, write_atomically};
-use synfire_interop::nir::{self, Pools, Resistance, Translation};
+use synfire_interop::nir::{self, Translation};
 use synfire_interop::pytorch;
 
 /// Write a trained network for other programs.
@@ -67,18 +67,9 @@ impl Export {
                 write_atomically(out, &bytes)?;
             }
             Format::Nir { dt, fold_resistance, sum_pool, .. } => {
-                let config = &checkpoint.header.config;
-                if config.is_ann() {
-                    return Err(failed("it was trained without neurons (--method ann)".into()));
-                }
-                let translation = Translation {
-                    dt,
-                    resistance: if fold_resistance { Resistance::Weights } else { Resistance::Neuron },
-                    pools: if sum_pool { Pools::Sum } else { Pools::Average },
-                };
-                let mut graph = nir::export(&mut net, translation).map_err(failed)?;
-                graph.metadata.time_steps = Some(config.time_steps);
-                graph.metadata.class_names.clone_from(&checkpoint.header.class_names);
+                let translation = Translation::new(dt, fold_resistance, sum_pool);
+                let network = checkpoint.header.described();
+                let graph = nir::export_described(&network, &mut net, translation).map_err(failed)?;
                 nir::write(out, &graph)?;
             }
         }

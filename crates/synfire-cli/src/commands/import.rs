@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use synfire::net::{Net, named};
 use synfire::train::{Checkpoint, Described, MOST_STEPS, TrainConfig};
 use synfire_data::{DataError, Locations, Sensor};
-use synfire_interop::nir;
 use synfire_interop::pytorch::{Exported, StateDict};
+use synfire_interop::{decimal, nir, numbers};
 
 /// Make a checkpoint of a network from another program.
 ///
@@ -284,18 +284,9 @@ fn from_nir(source: &Source, dt: Option<f64>, device: &Device, console: &Console
     let failed = |problem: String| Error::failed(format!("{}: {problem}", source.file.display()));
     // The settings are those of the network as it is read; a name in the recipe's is of another one.
     let imported = nir::import(&graph, dt, source.input, device).map_err(failed)?;
+    given.extend(imported.settings());
     let mut net = imported.net;
     let (input, classes) = (net.plan().input, net.plan().classes);
-    for (key, value) in [
-        ("net", net.plan().spec.to_string().into()),
-        ("relu", false.into()),
-        ("threshold", decimal(net.lif.threshold).into()),
-        ("decay", decimal(net.lif.decay).into()),
-        // What was never rounded to bf16 stays as it is.
-        ("precision", "f32".into()),
-    ] {
-        given.insert(key.to_string(), value);
-    }
     let config = source.resolve(given)?;
     let samples = source.samples(&config, console)?;
     if let Some(own) = samples.input.filter(|own| *own != input) {
@@ -304,8 +295,7 @@ fn from_nir(source: &Source, dt: Option<f64>, device: &Device, console: &Console
             config.dataset
         )));
     }
-    let own = Some(graph.metadata.class_names).filter(|names| names.len() == classes);
-    let class_names = samples.class_names.or(own).unwrap_or_else(|| numbers(classes));
+    let class_names = samples.class_names.unwrap_or(imported.class_names);
     if class_names.len() != classes {
         return Err(failed(format!(
             "it tells {classes} classes apart, {} has {}",
@@ -315,14 +305,4 @@ fn from_nir(source: &Source, dt: Option<f64>, device: &Device, console: &Console
     }
     let network = Described { config, input, sensor: samples.sensor, class_names };
     source.finish(network, &mut net, &[], &imported.notes, console)
-}
-
-/// A number of 32 bits as it would be written in a file of settings, 0.9 rather than 0.899999976.
-fn decimal(value: f32) -> f64 {
-    value.to_string().parse().expect("a number as it is written")
-}
-
-/// The names of classes of which nothing is known.
-fn numbers(classes: usize) -> Vec<String> {
-    (0..classes).map(|class| class.to_string()).collect()
 }

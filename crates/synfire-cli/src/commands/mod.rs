@@ -128,7 +128,7 @@ impl DeviceArgument {
 
 /// A checkpoint, or the best one of a run folder: where it lies, what it holds, and its network.
 pub(crate) fn open_checkpoint(path: &Path, device: &Device) -> Result<(PathBuf, Checkpoint, Net), Error> {
-    let path = if path.is_dir() { path.join("checkpoints/best.safetensors") } else { path.to_path_buf() };
+    let path = if path.is_dir() { RunFolder::new(path).best() } else { path.to_path_buf() };
     let checkpoint = Checkpoint::read(&path)?;
     let net = checkpoint.net(&path, device)?;
     Ok((path, checkpoint, net))

@@ -4,6 +4,7 @@ use super::graph::{Graph, Metadata, Node, Pooling};
 use synfire::file::{HostTensor, TensorMap};
 use synfire::net::{EPS, LayerSpec, Net, PlannedLayer, Readout};
 use synfire::ops;
+use synfire::train::Described;
 
 /// Where a neuron's resistance R = 1/(1-λ) goes, for simulators that know no other than 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,10 +37,39 @@ pub struct Translation {
     pub pools: Pools,
 }
 
+impl Translation {
+    /// For a time step, with what users can choose of the rest.
+    pub fn new(dt: f64, fold_resistance: bool, sum_pool: bool) -> Self {
+        Self {
+            dt,
+            resistance: if fold_resistance { Resistance::Weights } else { Resistance::Neuron },
+            pools: if sum_pool { Pools::Sum } else { Pools::Average },
+        }
+    }
+}
+
 impl Default for Translation {
     fn default() -> Self {
         Self { dt: super::DT, resistance: Resistance::default(), pools: Pools::default() }
     }
+}
+
+/// The graph of a network that is described, with what an [`import`](super::import()) of it needs.
+///
+/// # Errors
+/// As [`export`], and if it has no neurons.
+pub fn export_described(
+    network: &Described,
+    net: &mut Net,
+    translation: Translation,
+) -> Result<Graph, String> {
+    if network.config.is_ann() {
+        return Err("it was trained without neurons (--method ann)".into());
+    }
+    let mut graph = export(net, translation)?;
+    graph.metadata.time_steps = Some(network.config.time_steps);
+    graph.metadata.class_names.clone_from(&network.class_names);
+    Ok(graph)
 }
 
 /// The graph of `net` in inference.
@@ -181,13 +211,17 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// R, wherever it goes.
+    fn resistance(&self) -> f64 {
+        let decay = f64::from(self.net.lif.decay);
+        1.0 / if decay == 1.0 { self.translation.dt } else { 1.0 - decay }
+    }
+
     /// What weights in front of neurons are multiplied with.
     fn gain(&self) -> f64 {
-        let (dt, decay) = (self.translation.dt, f64::from(self.net.lif.decay));
         match self.translation.resistance {
             Resistance::Neuron => 1.0,
-            Resistance::Weights if decay == 1.0 => 1.0 / dt,
-            Resistance::Weights => 1.0 / (1.0 - decay),
+            Resistance::Weights => self.resistance(),
         }
     }
 
@@ -262,23 +296,14 @@ impl Builder<'_> {
         let shape = shape.to_vec();
         let len = shape.iter().product();
         let all = move |value: f64| HostTensor { shape: shape.clone(), values: vec![value as f32; len] };
-        let kept = 1.0 - f64::from(self.net.lif.decay);
-        let r = match self.translation.resistance {
-            Resistance::Neuron => 1.0 / kept,
-            Resistance::Weights => 1.0,
-        };
-        (all, self.translation.dt / kept, r)
+        let tau = self.translation.dt / (1.0 - f64::from(self.net.lif.decay));
+        (all, tau, self.resistance() / self.gain())
     }
 
     fn neurons(&mut self, name: &str, shape: &[usize]) {
         let (all, tau, r) = self.constants(shape);
         let threshold = all(self.net.lif.threshold.into());
         let node = if self.net.lif.decay == 1.0 {
-            let r = if self.translation.resistance == Resistance::Weights {
-                1.0
-            } else {
-                1.0 / self.translation.dt
-            };
             Node::If { r: all(r), v_threshold: threshold, v_reset: Some(all(0.0)) }
         } else {
             Node::Lif {

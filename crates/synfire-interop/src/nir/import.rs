@@ -1,6 +1,7 @@
 //! From a graph to a network.
 
 use super::graph::{Graph, Node, Pooling};
+use crate::{decimal, numbers};
 use burn::tensor::Device;
 use synfire::file::{HostTensor, TensorMap};
 use synfire::net::{EPS, Net, Plan};
@@ -17,8 +18,25 @@ const LARGEST: usize = 65_536;
 pub struct Imported {
     /// The network, without ReLUs in front of its neurons.
     pub net: Net,
+    /// The names of its classes: those of the graph, else numbers.
+    pub class_names: Vec<String>,
     /// What the user should know; one sentence each.
     pub notes: Vec<String>,
+}
+
+impl Imported {
+    /// The settings of a run that make it what it is.
+    pub fn settings(&self) -> toml::Table {
+        let lif = self.net.lif;
+        toml::Table::from_iter([
+            ("net".to_string(), self.net.plan().spec.to_string().into()),
+            ("relu".to_string(), false.into()),
+            ("threshold".to_string(), decimal(lif.threshold).into()),
+            ("decay".to_string(), decimal(lif.decay).into()),
+            // What was never rounded to bf16 stays as it is.
+            ("precision".to_string(), "f32".into()),
+        ])
+    }
 }
 
 /// The network that a graph is, with neurons of the time step `dt` in seconds. `input` is the shape `[C, H, W]` of its input where the
@@ -39,7 +57,10 @@ pub fn import(
     let mut reader = Reader::new(&row, dt, input)?;
     reader.read(&row[1..row.len() - 1])?;
     let (_, Node::Output { shape }) = row[row.len() - 1] else { unreachable!("a row ends at the output") };
-    reader.finish(shape, device)
+    let (net, notes) = reader.finish(shape, device)?;
+    let classes = net.plan().classes;
+    let own = Some(graph.metadata.class_names.clone()).filter(|names| names.len() == classes);
+    Ok(Imported { net, class_names: own.unwrap_or_else(|| numbers(classes)), notes })
 }
 
 /// A layer with weights, and what is in front of it.
@@ -353,7 +374,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn finish(mut self, output: &[usize], device: &Device) -> Result<Imported, String> {
+    fn finish(mut self, output: &[usize], device: &Device) -> Result<(Net, Vec<String>), String> {
         let (Some(first), Some(last)) = (self.cells.first(), self.tokens.last()) else {
             return Err("it has no neurons".into());
         };
@@ -379,7 +400,7 @@ impl<'a> Reader<'a> {
         let mut net = Net::new(plan, lif, 0, device);
         let state = self.state(&net);
         net.load_state(&state).map_err(|e| e.to_string())?;
-        Ok(Imported { net, notes: self.notes })
+        Ok((net, self.notes))
     }
 
     /// That of all neurons, if there is one; else the weights are made for 1.

@@ -4,7 +4,7 @@ use safetensors::tensor::{Dtype, SafeTensorError, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use synfire::net::{Net, Norm};
-use synfire::train::{Checkpoint, TrainConfig};
+use synfire::train::{Checkpoint, Described, TrainConfig};
 
 /// The key of the file's metadata.
 pub(super) const KEY: &str = "synfire-network";
@@ -31,12 +31,9 @@ pub struct Exported {
 /// If a tensor's shape does not fit its values.
 pub fn export(checkpoint: &Checkpoint, net: &mut Net) -> Result<Vec<u8>, String> {
     let header = &checkpoint.header;
-    let exported = Exported {
-        config: header.config.clone(),
-        input: header.input,
-        sensor: header.sensor().map(|sensor| [sensor.width, sensor.height]),
-        class_names: header.class_names.clone(),
-    };
+    let Described { config, input, sensor, class_names } = header.described();
+    let sensor = sensor.map(|sensor| [sensor.width, sensor.height]);
+    let exported = Exported { config, input, sensor, class_names };
     let times = if header.config.norm == Norm::PerStep { header.config.time_steps as u64 } else { 1 };
     let batches = (header.position.steps * times) as i64;
     let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();

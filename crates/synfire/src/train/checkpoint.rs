@@ -171,6 +171,13 @@ impl Header {
         }
     }
 
+    /// The network with what must be known to use it.
+    #[must_use]
+    pub fn described(&self) -> Described {
+        let (config, class_names) = (self.config.clone(), self.class_names.clone());
+        Described { config, input: self.input, sensor: self.sensor(), class_names }
+    }
+
     /// The sensor whose recordings it was trained on.
     #[must_use]
     pub fn sensor(&self) -> Option<Sensor> {
