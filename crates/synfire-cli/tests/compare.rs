@@ -65,6 +65,34 @@ fn every_combination_is_trained_as_if_alone() {
         text.contains("method=bpsta against stbp, time-steps=2:") && text.contains("better with"),
         "{text}"
     );
+    // The means of what networks say early, and with other steps.
+    let of = |values: [&str; 2], number: &dyn Fn(&serde_json::Value) -> f64| {
+        let same =
+            |line: &&serde_json::Value| line["result"]["finished"]["values"] == serde_json::json!(values);
+        let found: Vec<f64> =
+            runs.iter().filter(same).map(|line| number(&line["result"]["finished"])).collect();
+        found.iter().sum::<f64>() / found.len() as f64
+    };
+    let number = |value: &serde_json::Value| value.as_f64().unwrap();
+    let early = |run: &serde_json::Value| 100.0 * number(&run["summary"]["test_anytime"]["accuracy"][0]);
+    let exit = |run: &serde_json::Value, key: &str| {
+        let exits = run["summary"]["test_anytime"]["exits"].as_array().unwrap();
+        number(&exits.iter().find(|exit| exit["certainty"] == 0.9).unwrap()[key])
+    };
+    let other = |run: &serde_json::Value| 100.0 * number(&run["inference"][0]["accuracy"]);
+    let rows = text.lines().skip_while(|line| !line.contains("certain to 90 %")).collect::<Vec<_>>();
+    let row = |steps: &str| {
+        let found =
+            rows.iter().find(|row| row.starts_with("bpsta") && row.split_whitespace().nth(1) == Some(steps));
+        found.unwrap().split_whitespace().map(str::to_string).collect::<Vec<_>>()
+    };
+    let bpsta = ["bpsta", "3"];
+    assert_eq!(row("3")[2], format!("{:.2}", of(bpsta, &early)), "{text}");
+    assert_eq!(row("3")[4], format!("{:.2}", 100.0 * of(bpsta, &|run| exit(run, "accuracy"))), "{text}");
+    assert_eq!(row("3")[6], format!("{:.2}", of(bpsta, &|run| exit(run, "mean_steps"))), "{text}");
+    assert_eq!(row("3")[10], format!("{:.2}", of(bpsta, &other)), "{text}");
+    assert_eq!(row("2")[3], "–", "{text}");
+    assert!(rows[1..].iter().all(|row| !row.starts_with("ann")), "{text}");
     assert!(
         text.contains(&against("2")) && text.contains(&against("3")) && !text.contains("-0.00 %"),
         "{text}"

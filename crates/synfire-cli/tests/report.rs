@@ -63,6 +63,17 @@ fn recordings_are_shown_frame_by_frame() {
     let shown = layer["neurons"].as_u64().unwrap() as usize;
     assert_eq!(layer["fired"].as_str().unwrap().len(), 4 * shown);
 
+    // The samples and layers that are asked for.
+    let asked = ["report", "run", "-o", "asked.html", "--figures", "figures"];
+    let layer = layer["name"].as_str().unwrap().split(' ').next_back().unwrap();
+    sandbox.ok(&[&asked[..], &["--show", "2,0", "--layers", layer]].concat());
+    let html = page(&sandbox, "asked.html");
+    assert!(html.contains("sample 2: ") && html.contains("sample 0: ") && !html.contains("sample 1: "));
+    let drawn = page(&sandbox, "figures/spikes-1.svg");
+    assert!(drawn.contains(layer) && drawn.matches("layers.").count() == 1, "{drawn}");
+    sandbox.fails(&["report", "run", "--show", "1000"], 1, &["--show 1000", "0 to"]);
+    sandbox.fails(&["report", "run", "--layers", "7C9"], 1, &["--layers", "7C9", layer]);
+
     // Without its data a run still has a page, which says what is missing.
     std::fs::rename(sandbox.path("sets"), sandbox.path("elsewhere")).unwrap();
     let ran = sandbox.run(&["report", "run", "-o", "without.html"]);

@@ -27,8 +27,19 @@
   if (!viewer) return;
   const { scenes, classes } = JSON.parse(document.getElementById('data').textContent);
   const part = id => document.getElementById(id);
-  const [select, slider, play, stage] = ['scene', 'step', 'play', 'rasters'].map(part);
+  const [select, slider, play, boxes, stage] = ['scene', 'step', 'play', 'shown', 'rasters'].map(part);
   let scene, timer;
+
+  // The layers that are ticked; those of every scene are the same.
+  const ticks = scenes[0].layers.map(({ name }) => {
+    const label = document.createElement('label'), box = document.createElement('input');
+    Object.assign(box, { type: 'checkbox', checked: true });
+    box.addEventListener('change', lay);
+    label.append(box, ` ${name}`);
+    boxes.append(label);
+    return box;
+  });
+  const shown = () => scene.layers.filter((_, i) => ticks[i].checked);
 
   // A canvas for each layer: time to the right, neurons downwards, the present step marked.
   function draw() {
@@ -41,7 +52,7 @@
     });
     const steps = scene.certainties.length;
     stage.querySelectorAll('canvas').forEach((canvas, i) => {
-      const { neurons, fired } = scene.layers[i];
+      const { neurons, fired } = shown()[i];
       const ratio = devicePixelRatio || 1;
       const width = canvas.clientWidth, height = Math.max(48, Math.min(neurons * 1.5, 140));
       canvas.width = width * ratio; canvas.height = height * ratio; canvas.style.height = `${height}px`;
@@ -88,7 +99,11 @@
     scene = scenes[Number(select.value)];
     slider.max = scene.certainties.length;
     slider.value = slider.max;
-    stage.replaceChildren(...scene.layers.flatMap(layer => {
+    lay();
+  }
+
+  function lay() {
+    stage.replaceChildren(...shown().flatMap(layer => {
       const title = document.createElement('div'), canvas = document.createElement('canvas');
       title.className = 'about';
       title.textContent = `${layer.name}, ${layer.neurons} neurons shown`;

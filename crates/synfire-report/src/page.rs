@@ -63,7 +63,7 @@ pub(crate) fn figures(figures: &[Figure]) -> Markup {
 
 fn figure(figure: &Figure) -> Markup {
     html! {
-        figure id=(figure.name) {
+        figure id={ "figure-" (figure.name) } {
             h3 { (figure.title) }
             div.picture role="img" aria-label={ (figure.title) ". " (figure.caption) } {
                 (PreEscaped(figure.svg(Ground::Page)))

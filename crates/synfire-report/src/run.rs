@@ -362,6 +362,7 @@ fn viewer(samples: &Samples, classes: &[String]) -> Markup {
                     input #step type="range" min="1" max="1" value="1" aria-label="time step";
                     span #now {}
                 }
+                fieldset #shown { legend { "Layers" } }
                 div #stage {
                     div { img #input alt="What the network sees at this step"; div #output {} }
                     div #rasters {}

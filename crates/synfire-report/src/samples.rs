@@ -74,8 +74,9 @@ pub fn data_uri(png: &[u8]) -> String {
 }
 
 impl Samples {
-    /// Of so many samples of the test set of `data`, evenly spaced. `keep_going` is told how many are done, and answers whether to go
-    /// on; once it says no, there is no result.
+    /// Of so many samples of the test set of `data`, evenly spaced. Spikes are shown of the samples `chosen`, by their indices in the
+    /// test set; if these are none, of some that the network got right and some that it got wrong. `keep_going` is told how many are
+    /// done, and answers whether to go on; once it says no, there is no result.
     ///
     /// # Errors
     /// If a sample cannot be loaded, or the network computes what is NaN or infinite.
@@ -84,28 +85,34 @@ impl Samples {
         config: &TrainConfig,
         data: &DataSet,
         samples: usize,
+        chosen: &[usize],
         keep_going: &mut dyn FnMut(usize) -> bool,
     ) -> Result<Option<Self>, TrainError> {
+        let load_all = |indices| Loader::new(data.test.clone(), indices, config.frames(), config.batch_size);
         let indices = evenly_spaced(samples.min(data.test.len()), data.test.len());
-        let loader = Loader::new(data.test.clone(), indices.clone(), config.frames(), config.batch_size)?;
-        let Some(judged) = judge(net, &loader, config, keep_going)? else { return Ok(None) };
+        let Some(judged) = judge(net, &load_all(indices.clone())?, config, keep_going)? else {
+            return Ok(None);
+        };
+        let mut go_on = |_| keep_going(judged.len());
         let counted = evenly_spaced(samples.min(200).min(indices.len()), indices.len());
-        let counted = counted.into_iter().map(|i| indices[i]).collect();
-        let loader = Loader::new(data.test.clone(), counted, config.frames(), config.batch_size)?;
-        let Some(operations) = energy::count(net, &loader, config, &mut |_| keep_going(judged.len()))? else {
+        let counted = load_all(counted.into_iter().map(|i| indices[i]).collect())?;
+        let Some(operations) = energy::count(net, &counted, config, &mut go_on)? else { return Ok(None) };
+        let Some(chosen) = judge(net, &load_all(chosen.to_vec())?, config, &mut go_on)? else {
             return Ok(None);
         };
         let mut wrong: Vec<&Judged> =
             judged.iter().filter(|judged| judged.course.class() != judged.label).collect();
         let certainty = |judged: &Judged| judged.course.certainties.last().copied().unwrap_or(0.0);
         wrong.sort_by(|a, b| certainty(b).total_cmp(&certainty(a)));
-        let mut shown: Vec<&Judged> = Vec::new();
-        for right in judged.iter().filter(|judged| judged.course.class() == judged.label) {
-            if shown.len() < RIGHT && shown.iter().all(|other| other.label != right.label) {
-                shown.push(right);
+        let mut shown: Vec<&Judged> = chosen.iter().collect();
+        if shown.is_empty() {
+            for right in judged.iter().filter(|judged| judged.course.class() == judged.label) {
+                if shown.len() < RIGHT && shown.iter().all(|other| other.label != right.label) {
+                    shown.push(right);
+                }
             }
+            shown.extend(wrong.iter().take(WRONG));
         }
-        shown.extend(wrong.iter().take(WRONG));
         let scenes =
             shown.into_iter().map(|judged| Scene::of(net, config, data, judged)).collect::<Result<_, _>>()?;
         let mistake = |judged: &&Judged| {
@@ -120,6 +127,23 @@ impl Samples {
         let mistakes = wrong.len();
         let wrong = wrong.iter().take(LISTED).map(mistake).collect::<Result<_, TrainError>>()?;
         Ok(Some(Self { judged: judged.len(), scenes, wrong, mistakes, operations }))
+    }
+
+    /// Shows the spikes of these layers alone, each named as a layer of the network (`64C3`: all such) or as a module (`layers.3`).
+    ///
+    /// # Errors
+    /// The first name that no layer of neurons has, and what these are called.
+    pub fn show_layers(&mut self, wanted: &[String]) -> Result<(), String> {
+        let Some(scene) = self.scenes.first() else { return Ok(()) };
+        let has = |layer: &RasterLayer, name: &String| layer.name.split(' ').any(|part| part == name);
+        if let Some(unknown) = wanted.iter().find(|name| !scene.layers.iter().any(|layer| has(layer, name))) {
+            let known = scene.layers.iter().map(|layer| layer.name.replace(' ', " or ")).collect::<Vec<_>>();
+            return Err(format!("no layer of neurons is called {unknown}; there are {}", known.join(", ")));
+        }
+        for scene in &mut self.scenes {
+            scene.layers.retain(|layer| wanted.is_empty() || wanted.iter().any(|name| has(layer, name)));
+        }
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use synfire::energy::{FP32, INT8, count};
 use synfire::net::{Input, Net, Pass, Plan, Record};
 use synfire::ops::Lif;
-use synfire::train::TrainConfig;
+use synfire::train::{Learning, TrainConfig};
 use synfire_data::{Loader, Locations, Source, open};
 
 /// `[steps][channels][height][width]` of one sample, and whether a product of it is more than an addition.
@@ -162,4 +162,65 @@ fn counting_can_be_stopped() {
         samples < 4
     });
     assert_eq!((stopped.unwrap(), told), (None, vec![0, 2, 4]));
+}
+
+/// A convolution of 3 by 3 with its bias, a batch norm that has seen nothing yet, and ReLU, one by one.
+fn convolved(layer: &Layer, weights: &[f32], bias: &[f32]) -> Layer {
+    let [channels, height, width] = layer.sizes;
+    let mut values = Vec::new();
+    for (o, bias) in bias.iter().enumerate() {
+        for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+            let mut sum = f64::from(*bias);
+            for (c, (ky, kx)) in (0..channels).flat_map(|c| (0..9).map(move |k| (c, (k / 3, k % 3)))) {
+                if (1..=height).contains(&(y + ky)) && (1..=width).contains(&(x + kx)) {
+                    let value = layer.values[(c * height + y + ky - 1) * width + x + kx - 1];
+                    sum += f64::from(value * weights[((o * channels + c) * 3 + ky) * 3 + kx]);
+                }
+            }
+            values.push((sum / (1.0 + 1e-5_f64).sqrt()).max(0.0) as f32);
+        }
+    }
+    Layer { values, sizes: [bias.len(), height, width] }
+}
+
+#[test]
+fn operations_of_a_network_without_time_are_those_counted_one_by_one() {
+    let device = Device::flex();
+    let set = open("digits", &Locations::from_folders(Vec::new())).unwrap();
+    let plan = Plan::new(&"4C3-MP2-5C3-AP2-LI1".parse().unwrap(), [1, 8, 8], 10, true).unwrap();
+    let mut net = Net::new(plan, Lif::default(), 3, &device);
+    let config =
+        TrainConfig { method: Learning::Ann, time_steps: 1, batch_size: 4, ..TrainConfig::default() };
+    let test: Arc<dyn Source> = set.test.clone();
+    let loader = Loader::new(test.clone(), (0..7).collect(), config.frames(), 4).unwrap();
+    let counted = count(&mut net, &loader, &config, &mut |_| true).unwrap().unwrap();
+
+    let state = net.state();
+    let of = |name: &str| state[name].values.as_slice();
+    let mut expected = [0_u64; 3];
+    for i in 0..7 {
+        let mut image = vec![0.0; 64];
+        test.load(i, &config.frames(), &mut image).unwrap();
+        let image = Layer { values: image, sizes: [1, 8, 8] };
+        let first = pooled(&convolved(&image, of("layers.0.weight"), of("layers.0.bias")), true);
+        let second = pooled(&convolved(&first, of("layers.5.weight"), of("layers.5.bias")), false);
+        let flat = Layer { sizes: [second.values.len(), 1, 1], values: second.values };
+        expected[0] += products(&image, 1, 4, 3, 1);
+        expected[1] += products(&first, 1, 5, 3, 1);
+        expected[2] += products(&flat, 1, 10, 1, 1);
+    }
+    let found: Vec<u64> = counted.layers.iter().map(|layer| (7.0 * layer.effective).round() as u64).collect();
+    assert_eq!(found, expected);
+    // ReLU leaves zeros, but no ones: each product is a multiplication, and there are no neurons.
+    assert!(counted.layers.iter().all(|layer| !layer.binary) && !counted.spikes(), "{counted:?}");
+    assert!(counted.layers[1].effective < counted.layers[1].dense && counted.layers[1].effective > 0.0);
+    let dense = [9 * 4 * 64, 36 * 5 * 16, 20 * 10].map(f64::from);
+    assert_eq!(counted.layers.iter().map(|layer| layer.dense).collect::<Vec<_>>(), dense);
+    for (costs, mac) in [(FP32, 4.6), (INT8, 0.23)] {
+        let energy = counted.energy(costs);
+        let products = expected.iter().sum::<u64>() as f64 / 7.0;
+        assert!((energy.snn - mac * products).abs() <= 1e-6 * energy.snn && energy.neurons == 0.0);
+        assert!((energy.ann - mac * dense.iter().sum::<f64>()).abs() <= 1e-9 * energy.ann);
+    }
+    assert!(counted.energies().iter().all(|(by, _)| *by != "paper's formula"));
 }

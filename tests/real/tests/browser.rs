@@ -31,7 +31,7 @@ fn page(config: TrainConfig) -> Report {
     let mut net = checkpoint.net(&run.best(), &Device::flex()).unwrap();
     let config = checkpoint.header.config.clone();
     let data = open(&config.dataset, &Locations::new(None).unwrap()).unwrap();
-    let samples = Samples::of(&mut net, &config, &data, 100, &mut |_| true).unwrap();
+    let samples = Samples::of(&mut net, &config, &data, 100, &[], &mut |_| true).unwrap();
     assert!(samples.as_ref().unwrap().mistakes > 0);
     Run {
         name: "a run".into(),
@@ -64,6 +64,8 @@ const inked = canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width,
   const found = {};
   found.figures = document.querySelectorAll('figure').length;
   found.drawn = [...document.querySelectorAll('figure svg')].filter(svg => svg.getBoundingClientRect().height > 40).length;
+  const names = [...document.querySelectorAll('[id]')].map(element => element.id);
+  found.once = new Set(names).size === names.length;
   found.wide = document.documentElement.scrollWidth > innerWidth;
   const ground = () => getComputedStyle(document.body).backgroundColor, before = ground();
   one('#theme').click();
@@ -92,7 +94,12 @@ const inked = canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width,
   found.scenes = select.options.length;
   found.changed = one('#input').src !== picture && one('#input').naturalWidth > 0;
   found.classes = one('#output').children.length;
-  found.reached = ['#theme', '#scene', '#play', '#step', 'summary', 'button.copy'].every(s => one(s).tabIndex >= 0);
+  one('#shown input').click();
+  found.fewer = document.querySelectorAll('#rasters canvas').length;
+  select.value = 0;
+  select.dispatchEvent(new Event('change'));
+  found.kept = document.querySelectorAll('#rasters canvas').length;
+  found.reached = ['#theme', '#scene', '#play', '#step', '#shown input', 'summary', 'button.copy'].every(s => one(s).tabIndex >= 0);
   found.named = [...document.querySelectorAll('img, [role=img]')].every(image => image.alt || image.getAttribute('aria-label'));
   found.mistakes = document.querySelectorAll('.mistakes li').length;
   found.loaded = performance.getEntriesByType('resource').filter(entry => !entry.name.startsWith('data:')).length;
@@ -155,8 +162,10 @@ fn the_page_of_a_run_can_be_read_and_used() {
         is("wide", false.into());
         is("loaded", 0.into());
         is("rasters", 2.into());
+        is("fewer", 1.into());
+        is("kept", 1.into());
         is("classes", 10.into());
-        for truth in ["theme", "played", "changed", "reached", "named"] {
+        for truth in ["once", "theme", "played", "changed", "reached", "named"] {
             is(truth, true.into());
         }
         let text = |key: &str| found[key].as_str().unwrap().to_string();
@@ -214,6 +223,7 @@ fn the_page_of_a_comparison_can_be_read() {
         is("figures", report.figures.len().into());
         is("drawn", report.figures.len().into());
         is("wide", false.into());
+        is("once", true.into());
         is("theme", true.into());
     }
 }

@@ -33,6 +33,12 @@ pub(crate) struct ReportArguments {
     /// Look at so many samples of a run's test set, evenly spaced, for spikes and mistakes, and at 200 of them for energy; 0 for none.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = value_parser!(u32))]
     samples: u32,
+    /// Show the spikes of these samples of a run's test set, by index [default: some that were right and some that were wrong].
+    #[arg(long, value_name = "I,J,…", value_delimiter = ',')]
+    show: Vec<u32>,
+    /// Show the spikes of these layers alone, by layer (`64C3`) or module (`layers.3`) [default: all].
+    #[arg(long, value_name = "LAYER,…", value_delimiter = ',')]
+    layers: Vec<String>,
     /// Folder of data sets [default: that of the run], searched before SYNFIRE_DATA and the user's cache folder.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -97,14 +103,26 @@ impl ReportArguments {
                     let config = &checkpoint.header.config;
                     check_inference(net.plan(), config.batch_size, config.time_steps)?;
                     let wanted = (self.samples as usize).min(data.test.len());
+                    let shown: Vec<usize> = self.show.iter().map(|&index| index as usize).collect();
+                    if let Some(index) = shown.iter().find(|&&index| index >= data.test.len()) {
+                        let last = data.test.len().saturating_sub(1);
+                        return Err(Error::failed(format!(
+                            "--show {index}: the test set's samples are 0 to {last}"
+                        )));
+                    }
                     let bar =
                         console.bar(wanted as u64, "looking at samples {bar:24} {pos}/{len}, {eta} left");
                     let mut go_on = |samples| {
                         bar.set_position(samples as u64);
                         true
                     };
-                    samples = Samples::of(&mut net, config, &data, wanted, &mut go_on)?;
+                    samples = Samples::of(&mut net, config, &data, wanted, &shown, &mut go_on)?;
                     bar.finish_and_clear();
+                    if let Some(samples) = &mut samples {
+                        samples
+                            .show_layers(&self.layers)
+                            .map_err(|problem| Error::failed(format!("--layers: {problem}")))?;
+                    }
                 }
                 Err(error) => {
                     let note = format!(

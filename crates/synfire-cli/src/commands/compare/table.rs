@@ -4,7 +4,8 @@ use crate::commands::{Error, percent};
 use crate::console::Console;
 use serde_json::json;
 use std::path::Path;
-use synfire::compare::{Comparison, Difference, Finding, RunResult, Spread, differences, groups};
+use synfire::anytime::Exit;
+use synfire::compare::{Comparison, Difference, Finding, Group, RunResult, Spread, differences, groups};
 use synfire::energy::{FP32, Operations};
 use synfire::file::write_atomically;
 use synfire_report::text::{self, duration, quoted, spread};
@@ -86,15 +87,13 @@ pub(super) fn show(
     if !findings.is_empty() {
         aligned(&rows).iter().for_each(|line| console.say(line));
     }
-    for steps in &comparison.inference_steps {
-        for group in &groups {
-            let at =
-                group.runs.iter().filter_map(|run| run.inference.iter().find(|at| at.time_steps == *steps));
-            if let Some(found) = Spread::of(&at.map(|at| at.accuracy).collect::<Vec<_>>()) {
-                let values = group.values.join(" ");
-                console.say(format!("tested with T = {steps}: {values}  {} %", spread(&found)));
-            }
-        }
+    let in_time = over_time(comparison, &groups);
+    if in_time.len() > 1 {
+        console.say(
+            "test accuracy, %, asked after so many steps; stopped at the first whose answer is certain enough, and the steps that takes \
+             in the mean; run with other time steps:",
+        );
+        aligned(&in_time).iter().for_each(|line| console.say(line));
     }
     if !differences.is_empty() {
         console.say("differences of test accuracy between runs of the same seed, in percentage points:");
@@ -111,6 +110,57 @@ pub(super) fn show(
         "results": results,
     }));
     Ok(())
+}
+
+/// Certainties of the table at which a network is stopped; the page has more.
+const CERTAIN: [f64; 2] = [0.9, 0.99];
+
+/// What trained networks answer early, and with other time steps: a row for each group that has steps, under a head.
+fn over_time(comparison: &Comparison, groups: &[Group]) -> Vec<Vec<String>> {
+    let groups: Vec<&Group> =
+        groups.iter().filter(|group| group.runs.iter().all(|run| run.summary.time_steps > 1)).collect();
+    let longest = groups.iter().map(|group| group.runs[0].summary.time_steps).max().unwrap_or(0);
+    let asked: Vec<usize> = (0..).map(|i| 1 << i).take_while(|&steps| steps < longest).collect();
+    let keys = comparison.vary.iter().map(|axis| axis.key.clone());
+    let head = keys
+        .chain(asked.iter().map(|steps| format!("after {steps}")))
+        .chain(CERTAIN.iter().map(|certain| format!("certain to {} %", 100.0 * certain)))
+        .chain(comparison.inference_steps.iter().map(|steps| format!("T = {steps}")));
+    let mean = |group: &Group, of: &dyn Fn(&Finding) -> Option<f64>| {
+        let found: Option<Vec<f64>> = group.runs.iter().map(|run| of(run)).collect();
+        found.and_then(|found| Spread::of(&found)).map(|found| found.mean)
+    };
+    let accuracy = |group: &Group, of: &dyn Fn(&Finding) -> Option<f64>| {
+        mean(group, of).map_or("–".into(), |mean| format!("{:.2}", 100.0 * mean))
+    };
+    let row = |group: &&Group| {
+        let after = |&steps: &usize| {
+            accuracy(group, &|run| {
+                run.summary.test_anytime.accuracy[..run.summary.time_steps - 1].get(steps - 1).copied()
+            })
+        };
+        let stopped = |certain: &f64| {
+            let of = |number: fn(&Exit) -> f64| {
+                move |run: &Finding| {
+                    run.summary.test_anytime.exits.iter().find(|exit| exit.certainty == *certain).map(number)
+                }
+            };
+            let steps = mean(group, &of(|exit| exit.mean_steps)).unwrap_or(f64::NAN);
+            format!("{} at {steps:.2}", accuracy(group, &of(|exit| exit.accuracy)))
+        };
+        let run_with = |&steps: &usize| {
+            accuracy(group, &|run| {
+                run.inference.iter().find(|at| at.time_steps == steps).map(|at| at.accuracy)
+            })
+        };
+        let values = group.values.iter().cloned();
+        values
+            .chain(asked.iter().map(after))
+            .chain(CERTAIN.iter().map(stopped))
+            .chain(comparison.inference_steps.iter().map(run_with))
+            .collect()
+    };
+    std::iter::once(head.collect()).chain(groups.iter().map(row)).collect()
 }
 
 fn in_words(difference: &Difference) -> String {
