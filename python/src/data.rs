@@ -1,6 +1,7 @@
 //! Data sets.
 
 use crate::error::{raise, value};
+use crate::threads::Work;
 use numpy::{IntoPyArray, PyArray1, PyArrayDyn, PyArrayMethods};
 use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError};
 use pyo3::prelude::*;
@@ -32,7 +33,7 @@ impl Samples {
         let config = config_of(settings)?;
         config.validate().map_err(crate::error::config)?;
         let data =
-            py.detach(|| synfire_data::open(name, &Locations::new(data_dir.as_deref())?)).map_err(raise)?;
+            py.work(|| synfire_data::open(name, &Locations::new(data_dir.as_deref())?)).map_err(raise)?;
         config.validate_for(&data).map_err(crate::error::config)?;
         let source = match part {
             "train" => data.train.clone(),
@@ -78,7 +79,7 @@ impl Samples {
         }
         let shape = self.source.sample_shape(&self.frames);
         let mut values = crate::events::zeros(&shape)?;
-        py.detach(|| self.source.load(i, &self.frames, &mut values)).map_err(raise)?;
+        py.work(|| self.source.load(i, &self.frames, &mut values)).map_err(raise)?;
         Ok((values.into_pyarray(py).reshape(shape)?, self.source.label(i)))
     }
 
@@ -114,7 +115,7 @@ impl Samples {
 
 /// Batches that are made ahead on other threads.
 #[pyclass(frozen, module = "synfire._synfire")]
-struct BatchIterator {
+pub(crate) struct BatchIterator {
     left: usize,
     batches: Mutex<Batches>,
 }
@@ -133,7 +134,7 @@ impl BatchIterator {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Pair<'py>>> {
-        let next = py.detach(|| {
+        let next = py.work(|| {
             let mut batches =
                 self.batches.lock().map_err(|_| PyRuntimeError::new_err("the loader has failed"))?;
             batches.next().transpose().map_err(raise)
@@ -154,12 +155,6 @@ pub(crate) fn config_of(settings: &str) -> PyResult<TrainConfig> {
 
 /// The names of all data sets and what each is.
 #[pyfunction]
-fn data_sets() -> Vec<(String, String)> {
+pub(crate) fn data_sets() -> Vec<(String, String)> {
     synfire_data::names().iter().map(|set| (set.name.to_string(), set.description.to_string())).collect()
-}
-
-pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Samples>()?;
-    module.add_class::<BatchIterator>()?;
-    module.add_function(wrap_pyfunction!(data_sets, module)?)
 }

@@ -1,6 +1,7 @@
 //! Recordings. Events cross as bytes of the dtype that `synfire.events` names.
 
 use crate::error::{raise, value};
+use crate::threads::Work;
 use numpy::{
     IntoPyArray, PyArray1, PyArrayDyn, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3,
     PyUntypedArrayMethods,
@@ -60,16 +61,16 @@ fn recording(bytes: &[u8], (width, height): (u16, u16)) -> PyResult<Recording> {
 }
 
 fn array<'py>(py: Python<'py>, recording: &Recording, simulated: bool) -> PyResult<Bytes<'py>> {
-    let bytes = py.detach(|| bytes_of(&recording.events)).map_err(value)?;
+    let bytes = py.work(|| bytes_of(&recording.events)).map_err(value)?;
     let Sensor { width, height } = recording.sensor;
     Ok((bytes.into_pyarray(py), (width, height), simulated))
 }
 
 #[pyfunction]
-fn read_events<'py>(py: Python<'py>, path: PathBuf, format: Option<&str>) -> PyResult<Bytes<'py>> {
+pub(crate) fn read_events<'py>(py: Python<'py>, path: PathBuf, format: Option<&str>) -> PyResult<Bytes<'py>> {
     let format = format.map(str::parse::<Format>).transpose().map_err(raise)?;
     let (recording, simulated) = py
-        .detach(|| {
+        .work(|| {
             let mut reader = Reader::open_as(&path, format)?;
             let recording = reader.read_to_end()?;
             Ok((recording, reader.simulated()))
@@ -81,11 +82,11 @@ fn read_events<'py>(py: Python<'py>, path: PathBuf, format: Option<&str>) -> PyR
 /// Format, sensor, and what can be said of the events without keeping them.
 #[pyfunction]
 #[allow(clippy::type_complexity, reason = "a row of plain values, named in Python")]
-fn recording_info(
+pub(crate) fn recording_info(
     py: Python<'_>,
     path: PathBuf,
 ) -> PyResult<(String, u16, u16, u64, Option<i64>, Option<i64>, bool)> {
-    py.detach(|| {
+    py.work(|| {
         let mut reader = Reader::open(&path)?;
         let (mut n, mut first, mut last) = (0, None, None);
         while let Some(events) = reader.next_events()? {
@@ -103,7 +104,7 @@ fn recording_info(
 }
 
 #[pyfunction]
-fn write_events(
+pub(crate) fn write_events(
     py: Python<'_>,
     path: PathBuf,
     events: PyReadonlyArray1<'_, u8>,
@@ -118,7 +119,7 @@ fn write_events(
             value(format!("{}: its name tells no format; name one with format=", path.display()))
         })?,
     };
-    py.detach(|| {
+    py.work(|| {
         let mut writer = Writer::create(&path, format, Origin { sensor: recording.sensor, simulated })?;
         writer.write(&recording.events)?;
         writer.finish()
@@ -129,7 +130,7 @@ fn write_events(
 /// Frames `[T, C, H, W]`.
 #[pyfunction]
 #[allow(clippy::too_many_arguments, reason = "each a choice of its own")]
-fn events_to_frames<'py>(
+pub(crate) fn events_to_frames<'py>(
     py: Python<'py>,
     events: PyReadonlyArray1<'py, u8>,
     sensor: (u16, u16),
@@ -151,7 +152,7 @@ fn events_to_frames<'py>(
     };
     let shape = spec.shape(recording.sensor);
     let mut frames = zeros(&shape)?;
-    py.detach(|| to_frames(&recording, &spec, &mut frames)).map_err(raise)?;
+    py.work(|| to_frames(&recording, &spec, &mut frames)).map_err(raise)?;
     frames.into_pyarray(py).reshape(shape).map(|array| array.to_dyn().clone())
 }
 
@@ -184,7 +185,7 @@ fn camera((on, off, mismatch, refractory, noise, dark): Given, usual: CameraSett
 }
 
 #[pyfunction]
-fn simulate_image<'py>(
+pub(crate) fn simulate_image<'py>(
     py: Python<'py>,
     image: PyReadonlyArray2<'py, f32>,
     protocol: &str,
@@ -199,12 +200,12 @@ fn simulate_image<'py>(
         other => return Err(value(format!("unknown protocol {other:?}, expected saccades or loop"))),
     };
     let settings = camera(settings, CameraSettings::default());
-    let recording = py.detach(|| record(&scene, &settings, seed)).map_err(raise)?;
+    let recording = py.work(|| record(&scene, &settings, seed)).map_err(raise)?;
     array(py, &recording, true)
 }
 
 #[pyfunction]
-fn simulate_video<'py>(
+pub(crate) fn simulate_video<'py>(
     py: Python<'py>,
     frames: PyReadonlyArray3<'py, f32>,
     fps: f64,
@@ -229,7 +230,7 @@ fn simulate_video<'py>(
         )));
     }
     let values = frames.as_slice()?.to_vec();
-    let recording = py.detach(|| {
+    let recording = py.work(|| {
         let mut camera = Camera::new(sensor, settings, seed).map_err(raise)?;
         let mut events = Vec::new();
         let mut asked = Instant::now();
@@ -246,31 +247,24 @@ fn simulate_video<'py>(
 }
 
 #[pyfunction]
-fn simulate_gesture<'py>(py: Python<'py>, name: &str, settings: Given, seed: u64) -> PyResult<Bytes<'py>> {
+pub(crate) fn simulate_gesture<'py>(
+    py: Python<'py>,
+    name: &str,
+    settings: Given,
+    seed: u64,
+) -> PyResult<Bytes<'py>> {
     let Some(gesture) = Gesture::ALL.into_iter().find(|gesture| gesture.name() == name) else {
         let known = Gesture::ALL.map(Gesture::name).join(", ");
         return Err(value(format!("unknown gesture {name:?}, expected one of {known}")));
     };
     let settings = camera(settings, gestures::camera());
-    let recording = py.detach(|| record(&Performance::new(gesture, seed), &settings, seed)).map_err(raise)?;
+    let recording = py.work(|| record(&Performance::new(gesture, seed), &settings, seed)).map_err(raise)?;
     array(py, &recording, true)
 }
 
 /// What is wrong with a recording; nothing if it is sound.
 #[pyfunction]
-fn events_problems(events: PyReadonlyArray1<'_, u8>, sensor: (u16, u16)) -> PyResult<Vec<String>> {
+pub(crate) fn events_problems(events: PyReadonlyArray1<'_, u8>, sensor: (u16, u16)) -> PyResult<Vec<String>> {
     let recording = recording(events.as_slice()?, sensor)?;
     Ok(Statistics::of(&recording).problems().iter().map(ToString::to_string).collect())
-}
-
-pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(read_events, module)?)?;
-    module.add_function(wrap_pyfunction!(recording_info, module)?)?;
-    module.add_function(wrap_pyfunction!(write_events, module)?)?;
-    module.add_function(wrap_pyfunction!(events_to_frames, module)?)?;
-    module.add_function(wrap_pyfunction!(simulate_image, module)?)?;
-    module.add_function(wrap_pyfunction!(simulate_video, module)?)?;
-    module.add_function(wrap_pyfunction!(simulate_gesture, module)?)?;
-    module.add_function(wrap_pyfunction!(events_problems, module)?)?;
-    Ok(())
 }

@@ -3,6 +3,7 @@
 
 use crate::error::{raise, value};
 use crate::events::zeros;
+use crate::threads::Work;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadwriteArray1};
 use pyo3::prelude::*;
 use synfire_kernels::bf16::Precision;
@@ -50,7 +51,7 @@ fn lif_of((method, threshold, decay, alpha): Neuron<'_>) -> PyResult<Lif> {
 
 /// Writes spikes and membrane potentials of all steps: where memory is all the work, it is not filled with zeros first.
 #[pyfunction]
-fn lif_forward(
+pub(crate) fn lif_forward(
     py: Python<'_>,
     current: Floats<'_>,
     mut spikes: PyReadwriteArray1<'_, f32>,
@@ -63,13 +64,13 @@ fn lif_forward(
     check_steps(current.len(), steps)?;
     check("the spikes", spikes.len(), current.len())?;
     check("the membrane potential", membrane.len(), current.len())?;
-    py.detach(|| neuron::lif(Isa::detect(), &lif, steps, current, spikes, membrane));
+    py.work(|| neuron::lif(Isa::detect(), &lif, steps, current, spikes, membrane));
     Ok(())
 }
 
 /// Writes the error of the current.
 #[pyfunction]
-fn lif_backward(
+pub(crate) fn lif_backward(
     py: Python<'_>,
     membrane: Floats<'_>,
     grad: Floats<'_>,
@@ -82,7 +83,7 @@ fn lif_backward(
     check_steps(membrane.len(), steps)?;
     check("the error", grad.len(), membrane.len())?;
     check("the error of the current", out.len(), membrane.len())?;
-    py.detach(|| neuron::lif_backward(Isa::detect(), &lif, steps, membrane, grad, out));
+    py.work(|| neuron::lif_backward(Isa::detect(), &lif, steps, membrane, grad, out));
     Ok(())
 }
 
@@ -115,7 +116,7 @@ fn conv_shape((frames, height, width, inputs, outputs, kernel, stride, bf16): Co
 }
 
 #[pyfunction]
-fn conv_forward<'py>(
+pub(crate) fn conv_forward<'py>(
     py: Python<'py>,
     x: Floats<'py>,
     weight: Floats<'py>,
@@ -127,14 +128,14 @@ fn conv_forward<'py>(
     check("the weight", weight.len(), s.weight_len())?;
     check("the bias", bias.len(), s.out_channels)?;
     let mut y = zeros(&[s.output_len()])?;
-    py.detach(|| conv::conv2d(Isa::detect(), &s, x, weight, Some(bias), &mut y));
+    py.work(|| conv::conv2d(Isa::detect(), &s, x, weight, Some(bias), &mut y));
     Ok(y.into_pyarray(py))
 }
 
 /// The errors of the input, where wanted, of the weight and of the bias. Where the input is `spikes` of neurons that do not hear the
 /// error of a spike that they did not fire, that is left out.
 #[pyfunction]
-fn conv_backward<'py>(
+pub(crate) fn conv_backward<'py>(
     py: Python<'py>,
     x: Floats<'py>,
     weight: Floats<'py>,
@@ -149,7 +150,7 @@ fn conv_backward<'py>(
     check("the error", grad.len(), s.output_len())?;
     let mut grad_x = if input { Some(zeros(&[s.input_len()])?) } else { None };
     let (mut grad_weight, mut grad_bias) = (zeros(&[s.weight_len()])?, zeros(&[s.out_channels])?);
-    py.detach(|| {
+    py.work(|| {
         let isa = Isa::detect();
         if let Some(grad_x) = &mut grad_x {
             conv::conv2d_input_grad(isa, &s, grad, weight, spikes.then_some(x), grad_x);
@@ -184,7 +185,7 @@ fn block_shape(
 
 /// Mean and biased variance of each channel, for each of the statistics that the block has.
 #[pyfunction]
-fn block_statistics<'py>(
+pub(crate) fn block_statistics<'py>(
     py: Python<'py>,
     z: Floats<'py>,
     shape: Block<'_>,
@@ -193,7 +194,7 @@ fn block_statistics<'py>(
     check("the input", z.len(), s.input_len())?;
     let n = s.norm().statistics();
     let (mut mean, mut variance) = (zeros(&[n])?, zeros(&[n])?);
-    py.detach(|| norm::statistics(Isa::detect(), &s.norm(), z, &mut mean, &mut variance));
+    py.work(|| norm::statistics(Isa::detect(), &s.norm(), z, &mut mean, &mut variance));
     Ok((mean.into_pyarray(py), variance.into_pyarray(py)))
 }
 
@@ -214,7 +215,7 @@ fn normalisation<'a>(
 
 /// Batch norm, ReLU, neurons and pooling.
 #[pyfunction]
-fn block_forward<'py>(
+pub(crate) fn block_forward<'py>(
     py: Python<'py>,
     z: Floats<'py>,
     norm: Norm<'py>,
@@ -225,13 +226,13 @@ fn block_forward<'py>(
     check("the input", z.len(), s.input_len())?;
     let norm = normalisation(&norm, &s)?;
     let mut y = zeros(&[s.output_len()])?;
-    py.detach(|| block::block(Isa::detect(), &s, &lif, &norm, z, &mut y));
+    py.work(|| block::block(Isa::detect(), &s, &lif, &norm, z, &mut y));
     Ok(y.into_pyarray(py))
 }
 
 /// The errors of the input, the scale and the shift.
 #[pyfunction]
-fn block_backward<'py>(
+pub(crate) fn block_backward<'py>(
     py: Python<'py>,
     z: Floats<'py>,
     norm: Norm<'py>,
@@ -245,18 +246,8 @@ fn block_backward<'py>(
     let norm = normalisation(&norm, &s)?;
     let mut grad_z = z.to_vec();
     let (mut gamma, mut beta) = (zeros(&[s.channels])?, zeros(&[s.channels])?);
-    py.detach(|| {
+    py.work(|| {
         block::block_backward(Isa::detect(), &s, &lif, &norm, &mut grad_z, grad, &mut gamma, &mut beta);
     });
     Ok((grad_z.into_pyarray(py), gamma.into_pyarray(py), beta.into_pyarray(py)))
-}
-
-pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(lif_forward, module)?)?;
-    module.add_function(wrap_pyfunction!(lif_backward, module)?)?;
-    module.add_function(wrap_pyfunction!(conv_forward, module)?)?;
-    module.add_function(wrap_pyfunction!(conv_backward, module)?)?;
-    module.add_function(wrap_pyfunction!(block_statistics, module)?)?;
-    module.add_function(wrap_pyfunction!(block_forward, module)?)?;
-    module.add_function(wrap_pyfunction!(block_backward, module)?)
 }

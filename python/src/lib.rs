@@ -6,15 +6,32 @@ mod error;
 mod events;
 mod kernels;
 mod network;
-
-use pyo3::prelude::*;
+mod threads;
 
 /// The compiled part of synfire.
-#[pymodule(gil_used = false)]
-fn _synfire(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    events::register(module)?;
-    data::register(module)?;
-    kernels::register(module)?;
-    network::register(module)
+#[pyo3::pymodule(gil_used = false)]
+mod _synfire {
+    use crate::threads;
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::data::{BatchIterator, Samples, data_sets};
+    #[pymodule_export]
+    use crate::events::{
+        events_problems, events_to_frames, read_events, recording_info, simulate_gesture, simulate_image,
+        simulate_video, write_events,
+    };
+    #[pymodule_export]
+    use crate::kernels::{
+        block_backward, block_forward, block_statistics, conv_backward, conv_forward, lif_backward,
+        lif_forward,
+    };
+    #[pymodule_export]
+    use crate::network::Core;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        threads::register();
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
 }

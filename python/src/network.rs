@@ -2,6 +2,7 @@
 
 use crate::data::{Samples, config_of};
 use crate::error::{config, non_finite, raise, train, value};
+use crate::threads::Work;
 use burn::tensor::Device;
 use numpy::{IntoPyArray, PyArrayDyn, PyArrayMethods, PyReadonlyArray1, PyReadonlyArrayDyn};
 use pyo3::exceptions::{PyKeyError, PyRuntimeError};
@@ -109,11 +110,11 @@ impl Core {
     /// A run's best checkpoint, or a checkpoint.
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        py.detach(|| Self::read(&path))
+        py.work(|| Self::read(&path))
     }
 
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
-        py.detach(|| self.state()?.checkpoint()?.write(&path).map_err(raise))
+        py.work(|| self.state()?.checkpoint()?.write(&path).map_err(raise))
     }
 
     /// Settings, sizes and layers, as JSON.
@@ -143,7 +144,7 @@ impl Core {
         let (values, shape) = (x.as_slice()?, x.as_array().shape().to_vec());
         let (n, rest) = (shape[0], shape[1..].to_vec());
         let size = rest.iter().product::<usize>();
-        let (out, steps, classes) = py.detach(|| {
+        let (out, steps, classes) = py.work(|| {
             let mut state = self.state()?;
             state.check(&shape)?;
             state.net.check().map_err(non_finite)?;
@@ -175,7 +176,7 @@ impl Core {
     /// Spikes of every layer of neurons by its name, `[T, N, C, H, W]` or `[T, N, units]`, as 0 and 1.
     fn spikes<'py>(&self, py: Python<'py>, x: PyReadonlyArrayDyn<'py, f32>) -> PyResult<Bound<'py, PyDict>> {
         let (values, shape) = (x.as_slice()?, x.as_array().shape().to_vec());
-        let layers = py.detach(|| {
+        let layers = py.work(|| {
             let mut state = self.state()?;
             state.check(&shape)?;
             state.net.check().map_err(non_finite)?;
@@ -229,7 +230,7 @@ impl Core {
             );
             return Err(value(text));
         }
-        py.detach(|| {
+        py.work(|| {
             let scratch = tempfile::tempdir().map_err(raise)?;
             let folder = out.unwrap_or_else(|| scratch.path().join("run"));
             let mut listener = Listener { heard, asked: Instant::now(), failed: None };
@@ -257,7 +258,7 @@ impl Core {
                 (data.clone(), data.train, network.config.frames())
             }
         };
-        py.detach(|| {
+        py.work(|| {
             let n = source.len();
             let found = (source.shape(&frames), data.classes);
             if found != (network.input, network.class_names.len()) {
@@ -318,7 +319,7 @@ impl Core {
     }
 
     fn export_safetensors(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
-        py.detach(|| {
+        py.work(|| {
             let mut state = self.state()?;
             let bytes = pytorch::export(&*state.checkpoint()?, &mut state.net).map_err(value)?;
             synfire::file::write_atomically(&path, &bytes).map_err(raise)
@@ -332,7 +333,7 @@ impl Core {
         path: PathBuf,
         prefix: Option<&str>,
     ) -> PyResult<(Vec<(String, String)>, bool)> {
-        py.detach(|| {
+        py.work(|| {
             let file = StateDict::open(&path).map_err(raise)?;
             let mut state = self.state()?;
             let weights = file.weights_for(&mut state.net, prefix).map_err(raise)?;
@@ -381,7 +382,7 @@ impl Core {
         fold_resistance: bool,
         sum_pool: bool,
     ) -> PyResult<()> {
-        py.detach(|| {
+        py.work(|| {
             let mut state = self.state()?;
             let State { network, net, .. } = &mut state;
             let translation = Translation::new(dt, fold_resistance, sum_pool);
@@ -399,7 +400,7 @@ impl Core {
         time_steps: Option<usize>,
         input: Option<[usize; 3]>,
     ) -> PyResult<(Self, Vec<String>)> {
-        py.detach(|| {
+        py.work(|| {
             let graph = nir::read(&path).map_err(raise)?;
             let dt = dt.or(graph.metadata.dt).unwrap_or(nir::DT);
             let failed = |problem: String| value(format!("{}: {problem}", path.display()));
@@ -495,8 +496,4 @@ impl Observer for Listener {
     fn epoch(&mut self, record: &EpochRecord) {
         self.tell("epoch", &serde_json::to_string(record).expect("a record is JSON"));
     }
-}
-
-pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Core>()
 }

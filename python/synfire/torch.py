@@ -74,6 +74,7 @@ def lif(
     """Spikes, 0 or 1, of leaky integrate-and-fire neurons for a current `[T, ...]` of float32.
 
     `method` decides how the error passes a spike: `bpsta`, `bpsa` or `stbp`. `threshold` is above 0, `decay` from 0 to 1, `alpha` 0 or more.
+    A neuron whose current is NaN never fires.
 
     Raises TypeError or ValueError if the tensor or a constant is none of these.
     """

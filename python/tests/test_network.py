@@ -1,3 +1,5 @@
+import multiprocessing
+import sys
 import threading
 
 import numpy as np
@@ -301,3 +303,27 @@ def test_what_does_not_fit_is_a_clear_error(trained, digits):
         small().fit(X[:20], y[:20], validation=20)
     with pytest.raises(ValueError, match="batch_size"):
         trained.predict(X[:2], batch_size=0)
+
+
+def answers_of(net, x, answers):
+    images = sum(len(labels) for _, labels in synfire.data.load("digits", "test", batch_size=50))
+    answers.put((net.predict_proba(x), images, net.fit(x, np.arange(len(x)) % 10, epochs=1).summary_["epochs"]))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are not forked there")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own(digits):
+    X, _ = digits
+    net = small()
+    here = net.predict_proba(X[:300])
+    forked = multiprocessing.get_context("fork")
+    answers = forked.SimpleQueue()
+    worker = forked.Process(target=answers_of, args=(net, X[:300], answers))
+    worker.start()
+    worker.join(60)
+    hangs = worker.exitcode is None
+    if hangs:
+        worker.kill()
+    assert not hangs and worker.exitcode == 0
+    there, images, epochs = answers.get()
+    assert np.array_equal(here, there) and images == 360 and epochs == 1

@@ -34,6 +34,13 @@ fn weights_for_pytorch_come_back_with_all_settings() {
         1,
         &["back.safetensors", "imported"],
     );
+    // It says itself what it is.
+    for (option, value) in
+        [("--recipe", "paper"), ("--classes", "3"), ("--data-dir", "."), ("--config", "run/config.toml")]
+    {
+        let given = ["import", "pytorch", "net.safetensors", option, value, "-o", "x"];
+        sandbox.fails(&given, 2, &[option, "leave this out"]);
+    }
     let longer = ["import", "pytorch", "net.safetensors", "-T", "5", "-o", "longer.safetensors"];
     assert!(sandbox.ok(&longer).contains("5 time steps"));
 }

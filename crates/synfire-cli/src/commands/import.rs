@@ -231,7 +231,7 @@ fn torch(
         }
     }
     let (config, samples) = match file.exported() {
-        Some(exported) => taken_up(source, exported, given)?,
+        Some(exported) => taken_up(source, exported, given, classes)?,
         None => {
             let config = source.resolve(given)?;
             let samples = source.samples(&config, console)?;
@@ -263,7 +263,18 @@ fn taken_up(
     source: &Source,
     exported: &Exported,
     given: toml::Table,
+    classes: Option<usize>,
 ) -> Result<(TrainConfig, Samples), Error> {
+    let useless = [
+        ("--config", source.config.is_some()),
+        ("--recipe", source.recipe.is_some()),
+        ("--data-dir", source.data_dir.is_some()),
+        ("--classes", classes.is_some_and(|n| n != exported.class_names.len())),
+    ];
+    if let Some((option, _)) = useless.into_iter().find(|(_, given)| *given) {
+        let text = "was exported by Synfire and says what its network is: leave this out";
+        return Err(Error::usage(format!("{option}: {} {text}", source.file.display())));
+    }
     let mut table = toml::Table::try_from(&exported.config).map_err(|e| Error::failed(e.to_string()))?;
     table.extend(given.into_iter().filter(|(key, _)| key != "recipe"));
     let config: TrainConfig =
