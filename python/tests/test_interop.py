@@ -130,6 +130,30 @@ def test_graphs_of_spikingjelly_run_here(tmp_path):
     assert np.array_equal(ours.readout(FRAMES), expected)
 
 
+def test_graphs_of_snntorch_run_here(tmp_path):
+    nir = pytest.importorskip("nir", minversion="1.0.7")
+    exporter = pytest.importorskip("snntorch.export_nir")
+    import torch
+    from snntorch import Leaky, utils
+
+    torch.manual_seed(1)
+    # Its exporter writes neurons with a constant for each, behind linear layers.
+    lif = lambda n, **how: Leaky(
+        beta=torch.full((n,), 0.9), threshold=torch.full((n,), 0.7), reset_mechanism="zero", init_hidden=True, **how
+    )
+    model = torch.nn.Sequential(torch.nn.Linear(128, 20), lif(20), torch.nn.Linear(20, 3), lif(3, output=True))
+    frames = torch.from_numpy(FRAMES.reshape(3, 8, 128))
+    with torch.no_grad():
+        model[0].weight *= 4
+        model[2].weight *= 6
+        nir.write(tmp_path / "theirs.nir", exporter.export_to_nir(model, torch.zeros(128)))
+        utils.reset(model)
+        expected = np.stack([model(frames[:, t])[0].numpy() for t in range(8)])
+    ours = Network.import_nir(tmp_path / "theirs.nir", time_steps=8)
+    assert ours.config["net"] == "20FC-VOTE1" and 0.1 < expected.mean() < 0.9
+    assert np.array_equal(ours.readout(FRAMES.reshape(3, 8, 128, 1, 1)), expected)
+
+
 def test_weights_for_pytorch_and_back(tmp_path):
     pytest.importorskip("torch")
     st = pytest.importorskip("safetensors.torch")
