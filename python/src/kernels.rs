@@ -210,7 +210,7 @@ fn normalisation<'a>(
     check("the variance", var.len(), s.norm().statistics())?;
     check("the scale", gamma.len(), s.channels)?;
     check("the shift", beta.len(), s.channels)?;
-    Ok(Normalisation { mean, var, gamma, beta, eps: *eps, relu: *relu })
+    Ok(Normalisation { mean, var, gamma, beta, eps: *eps, relu: *relu, others: None })
 }
 
 /// Batch norm, ReLU, neurons and pooling.

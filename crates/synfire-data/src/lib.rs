@@ -53,7 +53,7 @@ pub use augment::Augment;
 pub use cache::{Cache, CacheFile};
 pub use check::{Checked, check};
 pub use error::DataError;
-pub use loader::{Batch, Batches, Loader, Order};
+pub use loader::{Batch, Batches, Loader, Order, Share};
 pub use locations::Locations;
 pub use registry::{Recipe, find, is_path, names, open};
 pub use set::{DataSet, Kind, Source, thousands};

@@ -1,5 +1,6 @@
 //! Batches, made ahead of time on other threads.
 
+use std::ops::Range;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -24,6 +25,35 @@ pub struct Batch {
     pub mixed: Vec<Option<(usize, f32)>>,
     /// The number of each sample in its source.
     pub indices: Vec<usize>,
+    /// Which part of a larger batch they are.
+    pub share: Share,
+}
+
+/// A process's part of a batch that several work on together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Place of its first sample in the whole batch.
+    pub first: usize,
+    /// Samples of the whole batch.
+    pub of: usize,
+    /// How many of its samples count. Where there are fewer samples than processes, some run a sample of another along and count none.
+    pub counted: usize,
+}
+
+impl Share {
+    /// The part of process `rank` of `size` of a batch of `of` samples. Parts differ by at most one sample.
+    #[must_use]
+    pub fn new(of: usize, rank: usize, size: usize) -> Self {
+        let bound = |rank: usize| rank * of / size;
+        let (first, end) = (bound(rank), bound(rank + 1));
+        Self { first: first.min(of.saturating_sub(1)), of, counted: end - first }
+    }
+
+    /// Its samples' places in the whole batch.
+    #[must_use]
+    pub fn places(&self) -> Range<usize> {
+        self.first..self.of.min(self.first + self.counted.max(1))
+    }
 }
 
 /// In which order an epoch goes through the samples.
@@ -51,6 +81,9 @@ pub struct Loader {
     batch_size: usize,
     augment: Augment,
     pool: Arc<ThreadPool>,
+    /// Which process this is, of how many.
+    rank: usize,
+    size: usize,
 }
 
 impl Loader {
@@ -82,13 +115,23 @@ impl Loader {
             return Err(DataError::usage(WHAT, "batches that fit in memory", found));
         }
         let pool = start_pool(rayon::current_num_threads().min(8))?;
-        Ok(Self { source, indices, frames, batch_size, augment: Augment::default(), pool })
+        Ok(Self { source, indices, frames, batch_size, augment: Augment::default(), pool, rank: 0, size: 1 })
     }
 
     /// The same loader with random changes to the samples of [`Loader::epoch_order`].
     #[must_use]
     pub fn with_augment(self, augment: Augment) -> Self {
         Self { augment, ..self }
+    }
+
+    /// The same loader of the parts that process `rank` of `size` has of the batches.
+    ///
+    /// # Panics
+    /// If `rank` is not below `size`.
+    #[must_use]
+    pub fn of_process(self, rank: usize, size: usize) -> Self {
+        assert!(rank < size, "process {rank} of {size}");
+        Self { rank, size, ..self }
     }
 
     /// How many batches an epoch has; the last may be smaller.
@@ -135,8 +178,10 @@ impl Loader {
         Batches { receiver: Some(receiver), worker: Some(thread::spawn(work)), remaining }
     }
 
-    /// Loads one batch.
-    fn batch(&self, indices: Vec<usize>, epoch: Option<(u64, u64)>) -> Result<Batch, DataError> {
+    /// Loads this process's part of one batch.
+    fn batch(&self, whole: Vec<usize>, epoch: Option<(u64, u64)>) -> Result<Batch, DataError> {
+        let share = Share::new(whole.len(), self.rank, self.size);
+        let indices = whole[share.places()].to_vec();
         let sample_len = self.source.sample_len(&self.frames);
         let mut images = vec![0.0; indices.len() * sample_len];
         let load = |(out, &index): (&mut [f32], &usize)| match epoch {
@@ -150,7 +195,7 @@ impl Loader {
         let mut shape = self.source.sample_shape(&self.frames);
         shape.insert(0, indices.len());
         let labels = indices.iter().map(|&index| self.source.label(index)).collect();
-        Ok(Batch { images, shape, labels, mixed, indices })
+        Ok(Batch { images, shape, labels, mixed, indices, share })
     }
 
     /// Loads a sample of a training epoch. If it is mixed with another, that one's class and share.

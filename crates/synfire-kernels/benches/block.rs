@@ -84,7 +84,7 @@ impl Values {
 
     fn norm(&self) -> Normalisation<'_> {
         let Self { mean, var, gamma, beta, .. } = self;
-        Normalisation { mean, var, gamma, beta, eps: 1e-5, relu: true }
+        Normalisation { mean, var, gamma, beta, eps: 1e-5, relu: true, others: None }
     }
 }
 

@@ -13,6 +13,7 @@
 //! error of x = γ/√(var + ε)·(g − avg(g) − x̂·avg(g·x̂))     error of γ = Σ g·x̂     error of β = Σ g
 //! ```
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -80,6 +81,12 @@ impl NormShape {
     }
 }
 
+/// Other processes that have rows of the same batch: its statistics are over the rows of all.
+pub trait Others: std::fmt::Debug + Sync {
+    /// Adds theirs to sums over so many rows of this process; returns how many rows there are in all.
+    fn add(&self, sums: &mut [f64], rows: usize) -> f64;
+}
+
 /// What a batch norm normalises with: mean and biased variance `[steps, channels]`, which are those of [`statistics`]
 /// in training and running ones in inference, and the parameters `[channels]`.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +103,8 @@ pub struct Normalisation<'a> {
     pub eps: f32,
     /// Whether a ReLU follows.
     pub relu: bool,
+    /// Who else has rows of the batch; the way back asks them for their errors' sums.
+    pub others: Option<&'a dyn Others>,
 }
 
 impl Normalisation<'_> {
@@ -126,14 +135,24 @@ impl Normalisation<'_> {
         let c = shape.channels;
         let mut of_parameters = vec![0.0; 2 * c];
         let mut values = vec![0.0; 2 * shape.statistics()];
-        for (step, of_step) in sums.chunks_exact((2 * c).max(1)).enumerate() {
+        // The parameters' errors are of these rows alone, the input's of all rows that had a part in the statistics.
+        let (of_all, rows) = match self.others {
+            None => (Cow::Borrowed(sums), shape.rows as f64),
+            Some(others) => {
+                let mut of_all = sums.to_vec();
+                let rows = others.add(&mut of_all, shape.rows);
+                (Cow::Owned(of_all), rows)
+            }
+        };
+        let steps = sums.chunks_exact((2 * c).max(1)).zip(of_all.chunks_exact((2 * c).max(1)));
+        for (step, (of_step, of_all)) in steps.enumerate() {
             for channel in 0..c {
                 let rstd = f64::from(reciprocal_deviation(self.var[step * c + channel], self.eps));
-                let (g, gx) = (of_step[channel], of_step[c + channel] * rstd);
-                of_parameters[channel] += g;
-                of_parameters[c + channel] += gx;
-                values[2 * step * c + channel] = (g / shape.rows as f64) as f32;
-                values[2 * step * c + c + channel] = (gx * rstd / shape.rows as f64) as f32;
+                of_parameters[channel] += of_step[channel];
+                of_parameters[c + channel] += of_step[c + channel] * rstd;
+                let (g, gx) = (of_all[channel], of_all[c + channel] * rstd);
+                values[2 * step * c + channel] = (g / rows) as f32;
+                values[2 * step * c + c + channel] = (gx * rstd / rows) as f32;
             }
         }
         for channel in 0..c {
@@ -213,7 +232,7 @@ pub fn batch_norm(
         &[("gamma", gamma.len()), ("beta", beta.len())],
     );
     statistics(isa, shape, x, mean, var);
-    let norm = Normalisation { mean, var, gamma, beta, eps, relu };
+    let norm = Normalisation { mean, var, gamma, beta, eps, relu, others: None };
     let scales = norm.scales();
     each_block(shape, y, |step, values, y| {
         outputs(isa, norm.of_step(&scales, step, 0..shape.channels), &x[values], y);
@@ -260,7 +279,7 @@ pub fn batch_norm_backward(
         ],
     );
     let c = shape.channels;
-    let norm = Normalisation { mean, var, gamma, beta, eps, relu };
+    let norm = Normalisation { mean, var, gamma, beta, eps, relu, others: None };
     let scales = norm.scales();
     let mut partial = vec![0.0; shape.steps * shape.blocks() * 2 * c];
     let blocks = Disjoint::new(grad_x);

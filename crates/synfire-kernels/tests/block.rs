@@ -58,7 +58,7 @@ impl Case {
         let norm_shape = shape.norm();
         let (mut mean, mut var) = (unwritten(norm_shape.statistics()), unwritten(norm_shape.statistics()));
         statistics(isa, &norm_shape, &z, &mut mean, &mut var);
-        let norm = Normalisation { mean: &mean, var: &var, gamma, beta, eps: EPS, relu: *relu };
+        let norm = Normalisation { mean: &mean, var: &var, gamma, beta, eps: EPS, relu: *relu, others: None };
         let mut output = elements(&unwritten(grad.len()));
         let fired = block(isa, shape, lif, &norm, &z, &mut output);
         if shape.fits_bits() {

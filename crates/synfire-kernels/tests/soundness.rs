@@ -97,8 +97,15 @@ fn blocks() {
             let mut var = mean.clone();
             statistics(isa, &statistics_of, &z, &mut mean, &mut var);
             let (gamma, beta) = (vec![1.0; channels], vec![0.2; channels]);
-            let norm =
-                Normalisation { mean: &mean, var: &var, gamma: &gamma, beta: &beta, eps: 1e-5, relu: true };
+            let norm = Normalisation {
+                mean: &mean,
+                var: &var,
+                gamma: &gamma,
+                beta: &beta,
+                eps: 1e-5,
+                relu: true,
+                others: None,
+            };
             let mut output = vec![bf16::ZERO; shape.output_len()];
             let fired = block(isa, &shape, &Lif::default(), &norm, &z, &mut output);
             if shape.fits_bits() {

@@ -46,6 +46,7 @@
 //! - [`net`]: layer strings, their sizes, networks, and what a forward pass notes down.
 //! - [`encode`]: still images to one frame a time step.
 //! - [`loss`], [`optim`]: what is minimised, and how.
+//! - [`parallel`]: several processes that train one network.
 //! - [`train`]: settings and recipes, the loop, checkpoints and the folder of a run.
 //! - [`infer`]: what a trained network says of one sample; [`anytime`]: and after each time step.
 //! - [`energy`]: operations of a network on real samples, and what they would cost.
@@ -68,6 +69,7 @@ pub mod loss;
 pub mod net;
 pub mod ops;
 pub mod optim;
+pub mod parallel;
 pub mod speed;
 pub mod train;
 pub mod verify;

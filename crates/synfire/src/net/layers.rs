@@ -155,6 +155,7 @@ impl ConvNorm {
             Norm::PerStep => (turns, norm.rows as f64),
             Norm::Joint => (1, (norm.rows * turns) as f64),
         };
+        let rows = rows * pass.all_samples();
         let unbiased = rows / (rows - 1.0).max(1.0);
         update_running(&mut self.running_mean, stats.mean, norm, repeats, 1.0);
         update_running(&mut self.running_var, stats.variance, norm, repeats, unbiased);

@@ -21,6 +21,7 @@ pub use spec::{LayerSpec, NetError, NetSpec, Readout};
 pub use state::StateError;
 
 use crate::ops::{self, Lif, Pool, Pooling, Precision};
+use crate::parallel;
 use burn::tensor::{Device, Gradients, Tensor};
 use layers::{ConvNorm, Init, Linear, LinearBlock, Parameters, ReadoutLayer, Residual};
 use rand_chacha::ChaCha8Rng;
@@ -206,7 +207,12 @@ impl Net {
 
     /// Makes every parameter a leaf of the next backward pass.
     pub fn track(&mut self) {
-        self.parameters().into_iter().for_each(Parameter::track);
+        for (place, parameter) in self.parameters().into_iter().enumerate() {
+            parameter.track();
+            if !parameter.zero_gradient && parallel::weight().is_some() {
+                ops::mark(parameter.value(), place);
+            }
+        }
     }
 
     /// Ends the tracking without gradients.

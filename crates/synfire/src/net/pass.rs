@@ -2,11 +2,13 @@
 
 use super::NonFinite;
 use crate::ops::{self, ConvShape, Lif, LifShape, Precision};
+use crate::parallel;
 use burn::tensor::{FloatDType, Tensor, TensorData, f16};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::fmt;
 use std::str::FromStr;
+use synfire_data::Share;
 use synfire_kernels::conv::{self, Way};
 use synfire_kernels::linear;
 
@@ -189,6 +191,8 @@ pub struct Pass<'a> {
     pub ann: bool,
     /// Source of dropout masks in training.
     pub rng: Option<&'a mut ChaCha8Rng>,
+    /// Which samples these are of a batch that several processes share: masks are drawn for all of it.
+    pub share: Option<Share>,
     /// What to note down.
     pub record: Record,
     /// What was noted down.
@@ -211,6 +215,7 @@ impl<'a> Pass<'a> {
             training: false,
             ann: false,
             rng: None,
+            share: None,
             record: Record::Nothing,
             recorded: Vec::new(),
             non_finite: None,
@@ -226,6 +231,19 @@ impl<'a> Pass<'a> {
     /// A pass in training mode; `rng` draws the dropout masks. Without it nothing is dropped.
     pub fn training(rng: Option<&'a mut ChaCha8Rng>) -> Self {
         Self { training: true, rng, ..Self::inference() }
+    }
+
+    /// Of these samples of a larger batch.
+    pub fn of_share(self, share: Share) -> Self {
+        Self { share: Some(share), ..self }
+    }
+
+    /// How many samples a batch norm sees for each of this process's.
+    pub(crate) fn all_samples(&self) -> f64 {
+        match self.share {
+            Some(share) if parallel::norms_are_shared() => share.of as f64 / share.places().len() as f64,
+            _ => 1.0,
+        }
     }
 
     /// Notes down what `record` says.
@@ -330,9 +348,16 @@ impl<'a> Pass<'a> {
         let sample_rows = dims[0] / present;
         let width: usize = dims[1..].iter().product();
         let kept = 1.0 / (1.0 - probability);
-        let mask: Vec<f32> = (0..sample_rows * width)
-            .map(|_| if rng.random::<f32>() < probability { 0.0 } else { kept })
-            .collect();
+        let (first, of) = self.share.map_or((0, sample_rows), |share| (share.first, share.of));
+        let mut draw = || if rng.random::<f32>() < probability { 0.0 } else { kept };
+        for _ in 0..first * width {
+            draw();
+        }
+        let mask: Vec<f32> = (0..sample_rows * width).map(|_| draw()).collect();
+        // What is drawn next does not depend on who has which samples.
+        for _ in 0..(of - first - sample_rows) * width {
+            draw();
+        }
         let device = flow.values.device().inner();
         let mask = Tensor::<3>::from_data(TensorData::new(mask, [1, sample_rows, width]), &device);
         let values = (flow.values.clone().reshape([present, sample_rows, width]) * mask).reshape(dims);

@@ -2,15 +2,41 @@
 
 use super::{
     AdamWStep, BlockConfig, ConvConfig, IntegratorShape, LifShape, LinearShape, MeanShape, NormConfig,
-    PoolShape, Pooling, RunningShape, SpikeKernels, SpikeOps, Stats,
+    PoolShape, Pooling, RunningShape, SpikeKernels, SpikeOps, Stats, portable,
 };
+use crate::parallel;
 use burn::backend::autodiff::Autodiff;
+use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{AutodiffBackend, TensorMetadata};
-use burn::tensor::Shape;
+use burn::tensor::{Shape, TensorData, read_sync};
+
+/// A tensor's values.
+fn host<B: SpikeKernels>(tensor: FloatTensor<B>) -> Vec<f32> {
+    let data = read_sync(B::float_into_data(tensor)).expect("a tensor can be read");
+    data.try_into_vec::<f32>().expect("f32 values")
+}
+
+/// Registers the error of a parameter, and gives it to the ranks that share the step.
+fn give<B: SpikeKernels>(grads: &mut Gradients, node: NodeId, error: FloatTensor<B>) {
+    parallel::gradient(node, || host::<B>(error.clone()));
+    grads.register::<B>(node, error);
+}
+
+/// Statistics of a batch norm over the rows of all ranks that share it.
+fn of_all<B: SpikeKernels>(rows: usize, stats: Stats<FloatTensor<B>>) -> Stats<FloatTensor<B>> {
+    let device = stats.mean.device();
+    let (mut mean, mut variance) = (host::<B>(stats.mean), host::<B>(stats.variance));
+    parallel::all_statistics(&mut mean, &mut variance, rows);
+    let tensor = |values: Vec<f32>| {
+        let n = values.len();
+        B::float_from_data(TensorData::new(values, [n]), &device)
+    };
+    Stats { mean: tensor(mean), variance: tensor(variance) }
+}
 
 #[derive(Debug)]
 struct Conv2d;
@@ -23,10 +49,10 @@ impl<B: SpikeKernels> Backward<B, 3> for Conv2d {
         let grad = grads.consume::<B>(&ops.node);
         let [for_x, for_weight, for_bias] = ops.parents;
         if let Some(node) = for_weight {
-            grads.register::<B>(node.id, B::conv2d_weight_grad(shape, x.clone(), grad.clone()));
+            give::<B>(grads, node.id, B::conv2d_weight_grad(shape, x.clone(), grad.clone()));
         }
         if let Some(node) = for_bias {
-            grads.register::<B>(node.id, B::bias_grad(shape.out_channels, grad.clone()));
+            give::<B>(grads, node.id, B::bias_grad(shape.out_channels, grad.clone()));
         }
         if let Some(node) = for_x {
             grads.register::<B>(node.id, B::conv2d_input_grad(config, x, weight, grad));
@@ -44,10 +70,10 @@ impl<B: SpikeKernels> Backward<B, 3> for Linear {
         let grad = grads.consume::<B>(&ops.node);
         let [for_x, for_weight, for_bias] = ops.parents;
         if let Some(node) = for_weight {
-            grads.register::<B>(node.id, B::linear_weight_grad(shape, x, grad.clone()));
+            give::<B>(grads, node.id, B::linear_weight_grad(shape, x, grad.clone()));
         }
         if let Some(node) = for_bias {
-            grads.register::<B>(node.id, B::bias_grad(shape.outputs, grad.clone()));
+            give::<B>(grads, node.id, B::bias_grad(shape.outputs, grad.clone()));
         }
         if let Some(node) = for_x {
             grads.register::<B>(node.id, B::linear_input_grad(shape, grad, weight));
@@ -73,10 +99,13 @@ impl<B: SpikeKernels> Backward<B, 3> for BatchNorm {
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let NormState { config, x, stats, gamma, beta } = ops.state;
         let grad = grads.consume::<B>(&ops.node);
-        let parts = B::batch_norm_backward(config, x, stats, gamma, beta, grad);
+        let parts = match parallel::norms_are_shared() {
+            true => portable::batch_norm_backward::<B>(config, x, stats, gamma, beta, grad),
+            false => B::batch_norm_backward(config, x, stats, gamma, beta, grad),
+        };
         for (node, part) in ops.parents.into_iter().zip(parts) {
             if let Some(node) = node {
-                grads.register::<B>(node.id, part);
+                give::<B>(grads, node.id, part);
             }
         }
     }
@@ -93,7 +122,7 @@ impl<B: SpikeKernels> Backward<B, 3> for Block {
         let parts = B::block_backward(config, x, stats, gamma, beta, grad);
         for (node, part) in ops.parents.into_iter().zip(parts) {
             if let Some(node) = node {
-                grads.register::<B>(node.id, part);
+                give::<B>(grads, node.id, part);
             }
         }
     }
@@ -194,7 +223,12 @@ impl<B: SpikeKernels, C: CheckpointStrategy> SpikeOps for Autodiff<B, C> {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let prep = BatchNorm.prepare::<C>([x.node(), gamma.node(), beta.node()]).compute_bound().stateful();
         let (x, gamma, beta) = (x.into_primitive(), gamma.into_primitive(), beta.into_primitive());
-        let (y, stats) = B::batch_norm_forward(config, x.clone(), gamma.clone(), beta.clone());
+        let (y, stats) = if parallel::norms_are_shared() {
+            let stats = of_all::<B>(config.shape.rows, B::norm_statistics(config.shape, x.clone()));
+            (portable::normalise::<B>(&config, x.clone(), &stats, gamma.clone(), beta.clone()), stats)
+        } else {
+            B::batch_norm_forward(config, x.clone(), gamma.clone(), beta.clone())
+        };
         let y = match prep {
             OpsKind::Tracked(prep) => {
                 prep.finish(NormState { config, x, stats: stats.clone(), gamma, beta }, y)
@@ -212,7 +246,10 @@ impl<B: SpikeKernels, C: CheckpointStrategy> SpikeOps for Autodiff<B, C> {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let prep = Block.prepare::<C>([z.node(), gamma.node(), beta.node()]).compute_bound().stateful();
         let (z, gamma, beta) = (z.into_primitive(), gamma.into_primitive(), beta.into_primitive());
-        let stats = B::norm_statistics(config.shape.norm(), z.clone());
+        let mut stats = B::norm_statistics(config.shape.norm(), z.clone());
+        if parallel::norms_are_shared() {
+            stats = of_all::<B>(config.shape.norm().rows, stats);
+        }
         let (y, rate) = B::block_forward(config, z.clone(), &stats, gamma.clone(), beta.clone());
         let y = match prep {
             OpsKind::Tracked(prep) => {
@@ -235,6 +272,11 @@ impl<B: SpikeKernels, C: CheckpointStrategy> SpikeOps for Autodiff<B, C> {
         let [z, mean, variance, gamma, beta] = [z, mean, variance, gamma, beta].map(|x| x.into_primitive());
         let (y, rate) = B::block_forward(config, z, &Stats { mean, variance }, gamma, beta);
         (Self::from_inner(y), Self::from_inner(rate))
+    }
+
+    fn mark_op(x: FloatTensor<Self>, place: usize) -> FloatTensor<Self> {
+        parallel::mark(x.node().id(), place);
+        x
     }
 
     fn lif_op(current: FloatTensor<Self>, shape: LifShape) -> FloatTensor<Self> {

@@ -7,12 +7,13 @@ use super::{
     BlockConfig, ConvConfig, ConvShape, LifShape, LinearShape, NormConfig, NormShape, PoolShape, Pooling,
     SpikeKernels, Stats, portable,
 };
+use crate::parallel::Rows;
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::f16;
 use std::sync::atomic::{AtomicBool, Ordering};
 use synfire_kernels::isa::Isa;
-use synfire_kernels::norm::Normalisation;
+use synfire_kernels::norm::{Normalisation, Others};
 use synfire_kernels::source::CHANNELS_PER_WORD;
 use synfire_kernels::{block, conv, linear, neuron, norm, pool};
 use tensors::{
@@ -67,6 +68,7 @@ impl BlockInputs {
             beta: slice(&self.beta),
             eps: config.eps,
             relu: config.relu,
+            others: Rows::shared().map(|rows| rows as &dyn Others),
         }
     }
 }

@@ -375,6 +375,8 @@ pub trait SpikeOps: Backend {
         beta: FloatTensor<Self>,
         config: NormConfig,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+    /// See [`mark`].
+    fn mark_op(x: FloatTensor<Self>, place: usize) -> FloatTensor<Self>;
     /// See [`lif`].
     fn lif_op(current: FloatTensor<Self>, shape: LifShape) -> FloatTensor<Self>;
     /// See [`block::block`]: the output, mean, variance and firing rate.
@@ -497,6 +499,11 @@ pub fn mean<const D: usize>(x: Tensor<D>, shape: MeanShape) -> Tensor<1> {
 /// If the first dimension is another.
 pub fn integrate(current: Tensor<2>, shape: IntegratorShape) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::integrate_op(current.into_dispatch(), shape))
+}
+
+/// Notes down for [`parallel`](crate::parallel) that `x`, a leaf of the tape, is the parameter at `place`.
+pub(crate) fn mark(x: Tensor<1>, place: usize) {
+    Dispatch::mark_op(x.into_dispatch(), place);
 }
 
 /// Running statistics `[C]` moved on by those of a batch, `[steps·C]`. No gradient passes.

@@ -55,6 +55,10 @@ macro_rules! plain {
                 Self::block_forward(config, z, &Stats { mean, variance }, gamma, beta)
             }
 
+            fn mark_op(x: FloatTensor<Self>, _: usize) -> FloatTensor<Self> {
+                x
+            }
+
             fn lif_op(current: FloatTensor<Self>, shape: LifShape) -> FloatTensor<Self> {
                 Self::lif_forward(shape, current).0
             }

@@ -6,10 +6,12 @@ use super::{
     AdamWStep, ConvShape, IntegratorShape, LifShape, LinearShape, MeanShape, Method, NormConfig, NormShape,
     PoolShape, Pooling, RunningShape, Stats,
 };
+use crate::parallel::Rows;
 use burn::backend::ops::ConvOptions;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata, get_device_settings};
-use burn::tensor::{FloatDType, Shape, Slice, TensorData};
+use burn::tensor::{FloatDType, Shape, Slice, TensorData, read_sync};
+use synfire_kernels::norm::Others;
 
 /// Frames `[F, H, W, C]` seen as `[F, C, H, W]`.
 fn channels_first<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
@@ -205,13 +207,39 @@ pub fn batch_norm_backward<B: Backend>(
     let over_steps = |v: FloatTensor<B>| reshape::<B, 1>(B::float_sum_dim(v, 0), [s.channels]);
     let for_gamma = over_steps(product.clone());
     let for_beta = over_steps(sum.clone());
-    let n = 1.0 / s.rows as f32;
+    let (sum, product, rows) = match Rows::shared() {
+        None => (sum, product, s.rows as f64),
+        Some(others) => of_all_rows::<B>(&s, others, sum, product),
+    };
+    let n = (1.0 / rows) as f32;
     let spread = B::float_add(
         B::float_mul_scalar(sum, n.into()),
         B::float_mul(normalised, B::float_mul_scalar(product, n.into())),
     );
     let for_x = B::float_mul(B::float_sub(grad, spread), B::float_mul(rstd, gamma));
     [B::float_reshape(for_x, out), for_gamma, for_beta]
+}
+
+/// Sums over the rows of this rank, `[steps, 1, C]`, to those over the rows of all, and how many rows these are.
+fn of_all_rows<B: Backend>(
+    s: &NormShape,
+    others: &Rows,
+    sum: FloatTensor<B>,
+    product: FloatTensor<B>,
+) -> (FloatTensor<B>, FloatTensor<B>, f64) {
+    let device = sum.device();
+    let host = |tensor| {
+        let data = read_sync(B::float_into_data(tensor)).expect("a tensor can be read");
+        data.iter::<f64>().collect::<Vec<_>>()
+    };
+    let mut sums = [host(sum), host(product)].concat();
+    let rows = others.add(&mut sums, s.rows);
+    let tensor = |values: &[f64]| {
+        let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+        B::float_from_data(TensorData::new(values, [s.steps, 1, s.channels]), &device)
+    };
+    let (sum, product) = sums.split_at(s.statistics());
+    (tensor(sum), tensor(product), rows)
 }
 
 /// Row `t` of `[T, N]` as `[1, N]`.

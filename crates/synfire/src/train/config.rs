@@ -47,6 +47,8 @@ pub struct TrainConfig {
     /// Over which values batch norm takes its statistics.
     #[serde(with = "text")]
     pub norm: Norm,
+    /// Where several processes train one network, batch norm takes its statistics over the samples of all, not of each.
+    pub sync_norm: bool,
     /// What convolutions multiply.
     #[serde(with = "text")]
     pub precision: PrecisionChoice,

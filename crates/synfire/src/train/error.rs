@@ -2,6 +2,7 @@
 
 use crate::file::FileError;
 use crate::net::{NetError, NonFinite};
+use crate::parallel::Lost;
 use std::path::PathBuf;
 use synfire_data::DataError;
 
@@ -103,6 +104,17 @@ pub enum TrainError {
     /// A sample or the network is not finite.
     #[error(transparent)]
     NonFinite(#[from] NonFinite),
+    /// A rank that trains the same network is lost, or says something else.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+    /// The ranks of a group were not given the same.
+    #[error("rank {rank} was started with something else than rank 0: {difference}")]
+    Ranks {
+        /// Which rank.
+        rank: usize,
+        /// What differs.
+        difference: String,
+    },
     /// A run met a value that is not finite. It has learnt nothing from that batch and written nothing down.
     #[error(
         "{} epoch {epoch}: {found}. {}; {}",

@@ -5,6 +5,7 @@ use super::error::TrainError;
 use crate::anytime::{Anytime, Certainty, Course};
 use crate::encode::Encoding;
 use crate::net::{Input, Net, NonFinite, Pass, Record};
+use crate::parallel::{Group, Lost};
 use burn::tensor::{Device, Tensor};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -31,6 +32,39 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
+    /// That of the samples of all ranks, where this is of those of one.
+    ///
+    /// # Errors
+    /// If a rank is lost.
+    pub(crate) fn of_all(mut self, group: &dyn Group, time_steps: usize) -> Result<Self, Lost> {
+        // A rank without a sample knows of no steps.
+        let Anytime { accuracy, certainty, .. } = &mut self.anytime;
+        [accuracy, certainty].into_iter().for_each(|values| values.resize(time_steps, 0.0));
+        let own = self.samples as f64;
+        // Counts are whole numbers, of which no digit is lost.
+        let count = |share: f64| (share * own).round();
+        let anytime = &self.anytime;
+        let mut sums = vec![own, self.loss * own, count(self.accuracy)];
+        sums.extend(self.confusion.iter().flatten().map(|&n| n as f64));
+        sums.extend(self.firing_rates.values().map(|rate| rate * own));
+        sums.extend(anytime.accuracy.iter().map(|share| count(*share)));
+        sums.extend(anytime.certainty.iter().map(|mean| mean * own));
+        sums.extend(anytime.exits.iter().flat_map(|exit| [count(exit.accuracy), count(exit.mean_steps)]));
+        group.sum(&mut sums)?;
+        let mut sums = sums.into_iter();
+        let mut next = || sums.next().expect("as many as were given");
+        let samples = next();
+        let n = samples.max(1.0);
+        self.samples = samples as usize;
+        (self.loss, self.accuracy) = (next() / n, next() / n);
+        self.confusion.iter_mut().flatten().for_each(|count| *count = next() as usize);
+        let Anytime { accuracy, certainty, exits } = &mut self.anytime;
+        let exits = exits.iter_mut().flat_map(|exit| [&mut exit.accuracy, &mut exit.mean_steps]);
+        let means = self.firing_rates.values_mut().chain(accuracy).chain(certainty).chain(exits);
+        means.for_each(|mean| *mean = next() / n);
+        Ok(self)
+    }
+
     /// Fraction right and number of samples of each class.
     pub fn per_class(&self) -> Vec<(f64, usize)> {
         let class = |(label, row): (usize, &Vec<usize>)| {
@@ -80,23 +114,23 @@ pub fn evaluate(
     let certainty = Certainty::of(net, ann);
     let ended =
         each_batch(net, loader, config, ann, Record::Rates, keep_going, &mut |batch, readout, pass| {
-            let n = batch.labels.len();
+            let (n, counted) = (batch.labels.len(), batch.share.counted);
             let loss = config.loss.of(readout.clone(), batch).into_scalar::<f32>();
             if !loss.is_finite() {
                 return Err(NonFinite::Loss.into());
             }
-            total.loss += n as f64 * f64::from(loss);
+            total.loss += counted as f64 * f64::from(loss);
             let readout = readout.inner().into_data().try_into_vec::<f32>().expect("f32 readout");
-            for (sample, &label) in batch.labels.iter().enumerate() {
+            for (sample, &label) in batch.labels.iter().enumerate().take(counted) {
                 let course = Course::of(&readout, [n, classes], sample, certainty);
                 total.confusion[label][course.class()] += 1;
                 courses.push((course, label));
             }
             for layer in pass.recorded {
-                let rate = n as f64 * f64::from(layer.rate.into_scalar::<f32>());
+                let rate = counted as f64 * f64::from(layer.rate.into_scalar::<f32>());
                 *total.firing_rates.entry(format!("layers.{}", layer.module)).or_default() += rate;
             }
-            total.samples += n;
+            total.samples += counted;
             Ok(())
         })?;
     if !ended {

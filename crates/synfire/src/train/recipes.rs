@@ -80,6 +80,7 @@ fn paper_for(dataset: &str) -> TrainConfig {
         validation: 0,
         train_samples: 0,
         clip_norm: 0.0,
+        sync_norm: true,
         patience: 0,
         shift: 0,
         flip: false,

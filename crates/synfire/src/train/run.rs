@@ -1,5 +1,6 @@
 //! The folder of a run.
 
+use super::checkpoint::Checkpoint;
 use super::config::TrainConfig;
 use super::error::TrainError;
 use super::tensorboard::EventFile;
@@ -98,6 +99,8 @@ pub struct RunFolder {
     path: PathBuf,
     /// Another number is put behind `path` where it is taken.
     numbered: bool,
+    /// Another process trains the run with this one, and writes.
+    follows: bool,
     events: Option<EventFile>,
     /// Held while this process trains the run; the system frees it however the process ends.
     _lock: Option<File>,
@@ -106,12 +109,18 @@ pub struct RunFolder {
 impl RunFolder {
     /// The run folder `path`, which need not exist yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), numbered: false, events: None, _lock: None }
+        Self { path: path.into(), numbered: false, follows: false, events: None, _lock: None }
     }
 
     /// A new run folder `path`, or the first of `path-2`, `path-3`, … that does not exist when the run begins.
     pub fn numbered(path: impl Into<PathBuf>) -> Self {
         Self { numbered: true, ..Self::new(path) }
+    }
+
+    /// The same folder for a process that trains the run together with another one, which writes: here nothing is written.
+    #[must_use]
+    pub fn following(self) -> Self {
+        Self { follows: true, ..self }
     }
 
     /// Where it is.
@@ -143,6 +152,9 @@ impl RunFolder {
 
     /// Makes the folder and writes the settings. A run that failed before its first checkpoint is begun anew.
     pub(super) fn begin(&mut self, config: &TrainConfig) -> Result<(), FileError> {
+        if self.follows {
+            return Ok(());
+        }
         if self.numbered {
             self.claim()?;
         }
@@ -215,7 +227,7 @@ impl RunFolder {
     /// Takes up a run that was begun before: its settings.
     pub(super) fn take_up(&mut self) -> Result<TrainConfig, TrainError> {
         // Where there is no run, not even a lock is left.
-        if exists(&self.config_path())? {
+        if !self.follows && exists(&self.config_path())? {
             self.lock()?;
         }
         let missing = || FileError::content(&self.path, "no run to resume here: config.toml is missing");
@@ -236,6 +248,9 @@ impl RunFolder {
 
     /// Opens TensorBoard's file.
     pub(super) fn open(&mut self) -> Result<(), FileError> {
+        if self.follows {
+            return Ok(());
+        }
         self.events =
             Some(EventFile::create(&self.path).map_err(FileError::io("create events in", &self.path))?);
         Ok(())
@@ -244,7 +259,7 @@ impl RunFolder {
     /// Forgets epochs after the last checkpoint: they will be trained again.
     pub(super) fn keep_epochs(&self, epochs: usize) -> Result<(), FileError> {
         let path = self.metrics();
-        if !exists(&path)? {
+        if self.follows || !exists(&path)? {
             return Ok(());
         }
         let text = fs::read_to_string(&path).map_err(FileError::io("read", &path))?;
@@ -252,8 +267,16 @@ impl RunFolder {
         if kept == text { Ok(()) } else { write_atomically(&path, kept.as_bytes()) }
     }
 
+    /// Writes a checkpoint to `path`.
+    pub(super) fn keep(&self, path: &Path, checkpoint: &Checkpoint) -> Result<(), FileError> {
+        if self.follows { Ok(()) } else { checkpoint.write(path) }
+    }
+
     /// Adds an epoch.
     pub(super) fn record(&mut self, record: &EpochRecord) -> Result<(), FileError> {
+        if self.follows {
+            return Ok(());
+        }
         let path = self.metrics();
         let mut line = serde_json::to_string(record).expect("a record is JSON");
         line.push('\n');
@@ -301,6 +324,9 @@ impl RunFolder {
 
     /// Writes the summary.
     pub(super) fn finish(&self, summary: &Summary) -> Result<(), FileError> {
+        if self.follows {
+            return Ok(());
+        }
         let text = serde_json::to_string_pretty(summary).expect("a summary is JSON") + "\n";
         write_atomically(&self.summary_path(), text.as_bytes())
     }

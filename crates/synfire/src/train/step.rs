@@ -3,6 +3,7 @@
 use crate::loss::{Labels, Loss};
 use crate::net::{Input, Net, NonFinite, Pass};
 use crate::optim;
+use crate::parallel;
 use burn::tensor::Tensor;
 
 /// What one forward and backward pass over a batch gives; all of it finite.
@@ -10,9 +11,9 @@ use burn::tensor::Tensor;
 pub struct Step {
     /// What each class got at each time step, `[T, B, classes]`.
     pub readout: Tensor<3>,
-    /// The loss.
+    /// The loss of these samples.
     pub loss: f64,
-    /// The gradient of each parameter, in the order of [`Net::parameters`], flat.
+    /// The gradient of each parameter, where ranks share the step that of the whole batch, in the order of [`Net::parameters`], flat.
     pub gradients: Vec<Tensor<1>>,
     /// The Euclidean norm of each gradient.
     pub norms: Vec<f64>,
@@ -63,7 +64,14 @@ impl Step {
         if !value.is_finite() {
             return Err(NonFinite::Loss);
         }
-        let gradients = net.take_gradients(&loss.backward());
+        let weighed = match parallel::weight() {
+            Some(weight) => loss.mul_scalar(weight),
+            None => loss,
+        };
+        let mut gradients = net.take_gradients(&weighed.backward());
+        for (place, sum) in parallel::gradients() {
+            gradients[place] = Tensor::from_floats(sum.as_slice(), net.device());
+        }
         let norms = optim::norms(&gradients);
         // The error walks from the readout to the input: the last of the parameters is the first it met.
         if let Some(place) = norms.iter().rposition(|norm| !norm.is_finite()) {

@@ -1,6 +1,6 @@
 //! The training loop.
 
-use super::checkpoint::{Best, Checkpoint, Position};
+use super::checkpoint::{Best, Checkpoint, DataMark, Position};
 use super::config::TrainConfig;
 use super::error::TrainError;
 use super::evaluate::{Evaluation, evaluate, input, rows};
@@ -14,8 +14,10 @@ use crate::file::FileError;
 use crate::loss::mean_over_time;
 use crate::net::{Net, NonFinite, Pass, Plan, Readout};
 use crate::optim::{self, Optimizer};
+use crate::parallel::{self, Group, Team};
 use burn::tensor::{Device, Tensor};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use synfire_data::{Batch, Cache, DataError, DataSet, Kind, Loader, Locations, Split, random};
 
@@ -42,6 +44,10 @@ pub struct Trainer {
     folder: RunFolder,
     device: Device,
     cache: Option<Cache>,
+    /// The ranks that train the network together.
+    group: Option<Arc<dyn Group>>,
+    /// Somebody wants to stop; the ranks do at the same place.
+    stop: bool,
 }
 
 impl Trainer {
@@ -60,6 +66,20 @@ impl Trainer {
     /// # Errors
     /// If a setting is out of range or the folder holds a run.
     pub fn start_on(
+        config: TrainConfig,
+        data: DataSet,
+        folder: RunFolder,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        Self::start_in(None, config, data, folder, device)
+    }
+
+    /// The same as one of the ranks of `group`: all train the network together. Rank 0 writes to the folder.
+    ///
+    /// # Errors
+    /// As [`start_on`](Self::start_on), and if a rank was given something else.
+    pub fn start_in(
+        group: Option<Arc<dyn Group>>,
         mut config: TrainConfig,
         data: DataSet,
         folder: RunFolder,
@@ -68,11 +88,43 @@ impl Trainer {
         config.validate()?;
         config.settle(&data, device)?;
         config.validate_for(&data)?;
-        let net = fresh_net(&config, &data, device)?;
+        let net = fresh_net(&config, &data, group.as_deref(), device)?;
         let split = config.split(&data)?;
         let mut trainer = Self::assemble(config, (data, split), net, folder, device);
+        trainer.join(group)?;
         trainer.folder.begin(&trainer.config)?;
         Ok(trainer)
+    }
+
+    /// Joins the ranks of `group`, of whom all have to train the same.
+    fn join(&mut self, group: Option<Arc<dyn Group>>) -> Result<(), TrainError> {
+        let Some(group) = group.filter(|group| group.size() > 1) else { return Ok(()) };
+        let Self { config, data, split, position, .. } = self;
+        let config = TrainConfig { data_dir: None, ..config.clone() };
+        let mark = format!("version {}\ndata = {}\n", env!("CARGO_PKG_VERSION"), DataMark::of(data, split));
+        let own = format!("{mark}{}epoch {} batch {}\n", config.to_toml(), position.epoch, position.batch);
+        let first = group.of_first(own.as_bytes())?;
+        let first = String::from_utf8_lossy(&first);
+        let differs = own.lines().zip(first.lines()).find(|(own, first)| own != first);
+        let mut others = vec![0.0; group.size()];
+        others[group.rank()] = f64::from(u8::from(*own != first));
+        group.sum(&mut others)?;
+        match (others.iter().position(|other| *other > 0.0), differs) {
+            (None, _) => {}
+            (Some(_), Some((own, first))) => {
+                let difference = format!("`{own}` here, `{first}` there");
+                return Err(TrainError::Ranks { rank: group.rank(), difference });
+            }
+            (Some(rank), None) => {
+                return Err(TrainError::Ranks { rank, difference: "its own message says what".into() });
+            }
+        }
+        if group.rank() > 0 {
+            let folder = std::mem::replace(&mut self.folder, RunFolder::new(""));
+            self.folder = folder.following();
+        }
+        self.group = Some(group);
+        Ok(())
     }
 
     /// The run in `folder` where its last checkpoint left it. `data_dir` replaces the folder it was started with.
@@ -81,10 +133,26 @@ impl Trainer {
     /// If the folder holds no run, its checkpoint is missing, damaged or of other settings or data, or the data set
     /// cannot be opened.
     pub fn resume(
+        folder: RunFolder,
+        data_dir: Option<std::path::PathBuf>,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        Self::resume_in(None, folder, data_dir, device)
+    }
+
+    /// The same as one of the ranks of `group`, whose number need not be what it was. All read the folder.
+    ///
+    /// # Errors
+    /// As [`resume`](Self::resume), and if a rank was given something else.
+    pub fn resume_in(
+        group: Option<Arc<dyn Group>>,
         mut folder: RunFolder,
         data_dir: Option<std::path::PathBuf>,
         device: &Device,
     ) -> Result<Self, TrainError> {
+        if group.as_ref().is_some_and(|group| group.rank() > 0) {
+            folder = folder.following();
+        }
         let mut config = folder.take_up()?;
         if data_dir.is_some() {
             config.data_dir = data_dir;
@@ -105,21 +173,24 @@ impl Trainer {
                 return Err(FileError::content(&path, problem).into());
             }
             folder.keep_epochs(0)?;
-            let net = fresh_net(&config, &data, device)?;
+            let net = fresh_net(&config, &data, group.as_deref(), device)?;
             let split = config.split(&data)?;
-            return Ok(Self::assemble(config, (data, split), net, folder, device));
+            let mut trainer = Self::assemble(config, (data, split), net, folder, device);
+            trainer.join(group)?;
+            return Ok(trainer);
         }
         let checkpoint = Checkpoint::read(&path)?;
         if let Some(difference) = checkpoint.header.config.difference(&config) {
             let problem = format!("its settings are not those of config.toml beside it: {difference}");
             return Err(FileError::content(&path, problem).into());
         }
-        plan(&config, &data)?;
+        plan(&config, &data, group.as_deref())?;
         let split = checkpoint.header.split(&path, &data)?;
         let net = checkpoint.net(&path, device)?;
         let mut trainer = Self::assemble(config, (data, split), net, folder, device);
         checkpoint.restore_optimizer(&path, &mut trainer.net, &mut trainer.optimizer)?;
         trainer.position = checkpoint.header.position.clone();
+        trainer.join(group)?;
         trainer.folder.keep_epochs(trainer.position.epoch)?;
         Ok(trainer)
     }
@@ -133,7 +204,20 @@ impl Trainer {
     ) -> Self {
         let optimizer = Optimizer::new(config.optimizer, config.weight_decay, config.momentum);
         let position = Position::default();
-        Self { config, data, split, net, optimizer, position, folder, device: device.clone(), cache: None }
+        let device = device.clone();
+        Self {
+            config,
+            data,
+            split,
+            net,
+            optimizer,
+            position,
+            folder,
+            device,
+            cache: None,
+            group: None,
+            stop: false,
+        }
     }
 
     /// The same run with the frames of its recordings in a cache. It makes a run faster and changes nothing else.
@@ -188,6 +272,7 @@ impl Trainer {
         if self.is_finished()? {
             return Ok(Outcome::Finished(Box::new(self.folder.summary()?)));
         }
+        self.stop = false;
         if !self.frame(observer)? {
             return self.stopped();
         }
@@ -198,6 +283,7 @@ impl Trainer {
             self.config.batch_size,
         )?
         .with_augment(self.config.augment());
+        let train = self.of_rank(train);
         let validation = self.evaluation_loader(self.data.train.clone(), self.split.validation.clone())?;
         self.folder.open()?;
         let mut warned = BTreeMap::new();
@@ -209,8 +295,7 @@ impl Trainer {
             }
             work.training = work.start.elapsed().as_secs_f64();
             let ann = self.ann();
-            let mut go_on = |samples| observer.evaluated(samples);
-            let result = evaluate(&mut self.net, &validation, &self.config, ann, &mut go_on);
+            let result = self.evaluate(None, &validation, ann, observer);
             let result = result.map_err(|error| match error {
                 TrainError::NonFinite(found) => self.non_finite(found, self.position.epoch + 1, None),
                 other => other,
@@ -225,8 +310,56 @@ impl Trainer {
         self.finish(observer)
     }
 
-    /// Has the cache make the frames that it lacks; `false` if the observer stopped it.
+    /// This rank's part of the loader's batches.
+    fn of_rank(&self, loader: Loader) -> Loader {
+        match &self.group {
+            Some(group) => loader.of_process(group.rank(), group.size()),
+            None => loader,
+        }
+    }
+
+    /// What a network, else the present one, says of the samples of `loader`, of which each rank asks its part; none once somebody
+    /// wants to stop.
+    fn evaluate(
+        &mut self,
+        net: Option<&mut Net>,
+        loader: &Loader,
+        ann: bool,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Evaluation>, TrainError> {
+        let Self { config, group, stop, .. } = self;
+        let net = net.unwrap_or(&mut self.net);
+        let Some(group) = group else {
+            return evaluate(net, loader, config, ann, &mut |samples| observer.evaluated(samples));
+        };
+        // Whoever stopped here would leave the others waiting.
+        let mut go_on = |samples| {
+            *stop |= !observer.evaluated(samples * group.size());
+            true
+        };
+        let Some(own) = evaluate(net, loader, config, ann, &mut go_on)? else { return Ok(None) };
+        let all = own.of_all(&**group, if ann { 1 } else { config.time_steps })?;
+        let mut stops = [f64::from(u8::from(*stop))];
+        group.sum(&mut stops)?;
+        Ok((stops[0] == 0.0).then_some(all))
+    }
+
+    /// Has the cache make the frames that it lacks; `false` if somebody stopped it.
     fn frame(&mut self, observer: &mut dyn Observer) -> Result<bool, TrainError> {
+        let Some(group) = self.group.clone() else { return self.frame_here(observer) };
+        // Rank 0 first: the others find its files, where they are on the same machine.
+        let mut go_on = true;
+        for turn in [group.rank() == 0, group.rank() > 0] {
+            go_on = go_on && (!turn || self.frame_here(observer)?);
+            let mut stops = [f64::from(u8::from(!go_on))];
+            group.sum(&mut stops)?;
+            go_on = stops[0] == 0.0;
+        }
+        Ok(go_on)
+    }
+
+    /// The same of this process alone.
+    fn frame_here(&mut self, observer: &mut dyn Observer) -> Result<bool, TrainError> {
         let Some(cache) = &self.cache else { return Ok(true) };
         let frames = self.config.frames();
         let mut trained = [&self.split.train[..], &self.split.validation].concat();
@@ -282,7 +415,8 @@ impl Trainer {
         indices: Vec<usize>,
     ) -> Result<Loader, TrainError> {
         // No larger than training's batches, so that it takes no more memory than training.
-        Ok(Loader::new(source, indices, self.config.frames(), self.config.batch_size)?)
+        let loader = Loader::new(source, indices, self.config.frames(), self.config.batch_size)?;
+        Ok(self.of_rank(loader))
     }
 
     fn stopped(&mut self) -> Result<Outcome, TrainError> {
@@ -298,7 +432,7 @@ impl Trainer {
             Position { epoch, batch: 0, .. } => self.non_finite(found, epoch, None),
             Position { epoch, batch, .. } => self.non_finite(found, epoch + 1, Some(batch)),
         })?;
-        Ok(checkpoint.write(&self.folder.last())?)
+        Ok(self.folder.keep(&self.folder.last(), &checkpoint)?)
     }
 
     /// Trains the rest of the present epoch; `false` if the observer stopped it.
@@ -329,7 +463,9 @@ impl Trainer {
                 samples: batch.labels.len(),
                 time: started.elapsed(),
             };
-            if !observer.batch(&report) {
+            let stop = !observer.batch(&report);
+            // Ranks stop at the same place: the next batch tells the others.
+            if std::mem::replace(&mut self.stop, stop) || (stop && self.group.is_none()) {
                 return Ok(false);
             }
             if saved.elapsed() >= CHECKPOINT_EVERY {
@@ -344,12 +480,19 @@ impl Trainer {
         let (seed, ann) = (self.config.seed, self.ann());
         let input = input(batch, &self.config, ann, ("encoding", epoch as u64), &self.device);
         let mut dropout = random::stream("dropout", seed, epoch as u64, index as u64);
-        let mut pass = Pass::training(Some(&mut dropout)).as_ann(ann);
+        let mut pass = Pass::training(Some(&mut dropout)).as_ann(ann).of_share(batch.share);
 
-        let step = Step::run(&mut self.net, input, batch, self.config.loss, &mut pass);
+        let team = self.group.as_ref().map(|group| Team {
+            group: group.clone(),
+            sync_norm: self.config.sync_norm,
+            weight: batch.share.counted as f64 / batch.share.of as f64,
+        });
+        let (net, loss) = (&mut self.net, self.config.loss);
+        let step =
+            parallel::caught(|| parallel::during(team, || Step::run(net, input, batch, loss, &mut pass)))?;
         let Step { readout, loss, mut gradients, norms } =
             step.map_err(|found| self.non_finite(found.among(&batch.indices), epoch + 1, Some(index + 1)))?;
-        self.add(batch, loss, mean_over_time(readout), &norms);
+        self.add(batch, loss, mean_over_time(readout), &norms)?;
         if self.config.clip_norm > 0.0 {
             gradients = optim::clip(gradients, &norms, self.config.clip_norm);
         }
@@ -359,15 +502,26 @@ impl Trainer {
         Ok(())
     }
 
-    fn add(&mut self, batch: &Batch, loss: f64, output: Tensor<2>, norms: &[f64]) {
-        let sums = &mut self.position.sums;
-        sums.samples += batch.labels.len();
-        sums.loss += loss * batch.labels.len() as f64;
+    fn add(&mut self, batch: &Batch, loss: f64, output: Tensor<2>, norms: &[f64]) -> Result<(), TrainError> {
         let outputs = rows(output);
-        let labelled = || batch.labels.iter().copied().zip(&outputs);
-        sums.correct += labelled().filter(|(label, output)| *label == first_largest(output)).count();
+        let counted = batch.share.counted;
+        let labelled = || batch.labels.iter().copied().zip(&outputs).take(counted);
+        let correct = labelled().filter(|(label, output)| *label == first_largest(output)).count();
         // Voters give 0 only where they never fire, and then no error passes to them but under stbp.
-        sums.silent += labelled().filter(|(label, output)| output[*label] == 0.0).count();
+        let silent = labelled().filter(|(label, output)| output[*label] == 0.0).count();
+        let stop = f64::from(u8::from(self.stop));
+        let mut of_batch = [counted as f64, loss * counted as f64, correct as f64, silent as f64, stop];
+        if let Some(group) = &self.group {
+            group.sum(&mut of_batch)?;
+            self.average_statistics()?;
+        }
+        let [samples, loss, correct, silent, stop] = of_batch;
+        self.stop = stop > 0.0;
+        let sums = &mut self.position.sums;
+        sums.samples += samples as usize;
+        sums.loss += loss;
+        sums.correct += correct as usize;
+        sums.silent += silent as usize;
         let mut modules = BTreeMap::<String, f64>::new();
         for (parameter, norm) in self.net.parameters().into_iter().zip(norms) {
             *modules.entry(parameter.module().to_string()).or_default() += norm * norm;
@@ -375,6 +529,24 @@ impl Trainer {
         for (module, square) in modules {
             *sums.gradient_norms.entry(module).or_default() += square.sqrt();
         }
+        Ok(())
+    }
+
+    /// Where each rank's batch norms have statistics of their own, the running ones become the mean of all: the network stays one.
+    fn average_statistics(&mut self) -> Result<(), TrainError> {
+        let Some(group) = self.group.as_ref().filter(|_| !self.config.sync_norm) else { return Ok(()) };
+        let mut buffers = self.net.buffers();
+        let values = buffers.iter().map(|buffer| buffer.value.to_data());
+        let mut all: Vec<f64> = values.flat_map(|data| data.iter::<f64>().collect::<Vec<_>>()).collect();
+        group.sum(&mut all)?;
+        let mut rest = all.as_slice();
+        for buffer in &mut buffers {
+            let (own, others) = rest.split_at(buffer.value.dims()[0]);
+            let mean: Vec<f32> = own.iter().map(|sum| (sum / group.size() as f64) as f32).collect();
+            buffer.value = Tensor::from_floats(mean.as_slice(), &self.device);
+            rest = others;
+        }
+        Ok(())
     }
 
     fn end_epoch(
@@ -422,7 +594,8 @@ impl Trainer {
         if better && ann == self.config.is_ann() {
             self.position.best = Some(Best { epoch, accuracy: validation.accuracy, loss: validation.loss });
             let Self { config, data, split, position, net, .. } = self;
-            Checkpoint::new(config, data, split, position, net, None)?.write(&self.folder.best())?;
+            let checkpoint = Checkpoint::new(config, data, split, position, net, None)?;
+            self.folder.keep(&self.folder.best(), &checkpoint)?;
         }
         self.checkpoint()?;
         observer.epoch(&record);
@@ -431,14 +604,17 @@ impl Trainer {
 
     /// Tests the best epoch and writes the summary.
     fn finish(&mut self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
+        if let Some(group) = &self.group {
+            // The best network is written before another rank reads it.
+            group.sum(&mut [])?;
+        }
         let path = self.folder.best();
         let checkpoint = Checkpoint::read(&path)?;
         checkpoint.header.check_fits(&path, &self.data)?;
         let mut best = checkpoint.net(&path, &self.device)?;
         let all = (0..self.data.test.len()).collect();
         let loader = self.evaluation_loader(self.data.test.clone(), all)?;
-        let mut go_on = |samples| observer.evaluated(samples);
-        let Some(test) = evaluate(&mut best, &loader, &self.config, self.config.is_ann(), &mut go_on)? else {
+        let Some(test) = self.evaluate(Some(&mut best), &loader, self.config.is_ann(), observer)? else {
             return self.stopped();
         };
         let Some(chosen) = self.position.best.clone() else {
@@ -484,9 +660,11 @@ fn out_of_order(rate: f64) -> Option<&'static str> {
 }
 
 /// The network of `config`, sized for `data`; an error if it cannot be trained in this machine's memory.
-fn plan(config: &TrainConfig, data: &DataSet) -> Result<Plan, TrainError> {
+fn plan(config: &TrainConfig, data: &DataSet, group: Option<&dyn Group>) -> Result<Plan, TrainError> {
     let plan = config.plan(data.shape(&config.frames()), data.classes)?;
-    check_training(&plan, &training_of(config, data))?;
+    let whole = training_of(config, data);
+    let batch = whole.batch.div_ceil(group.map_or(1, Group::size));
+    check_training(&plan, &Training { batch, ..whole })?;
     Ok(plan)
 }
 
@@ -501,8 +679,13 @@ pub(crate) fn training_of(config: &TrainConfig, data: &DataSet) -> Training {
     }
 }
 
-fn fresh_net(config: &TrainConfig, data: &DataSet, device: &Device) -> Result<Net, TrainError> {
-    Ok(config.build(plan(config, data)?, config.seed, device))
+fn fresh_net(
+    config: &TrainConfig,
+    data: &DataSet,
+    group: Option<&dyn Group>,
+    device: &Device,
+) -> Result<Net, TrainError> {
+    Ok(config.build(plan(config, data, group)?, config.seed, device))
 }
 
 fn open(config: &TrainConfig) -> Result<DataSet, TrainError> {

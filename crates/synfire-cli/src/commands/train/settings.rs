@@ -109,6 +109,10 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "M", help_heading = TRAINING)]
     #[serde(skip_serializing_if = "Option::is_none")]
     momentum: Option<f64>,
+    /// Where several ranks train the network, take batch norm's statistics over the samples of all, not of each.
+    #[arg(long, value_name = "BOOL", help_heading = TRAINING)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sync_norm: Option<bool>,
     /// Scale gradients down to this norm, taken over all of them, where they exceed it; 0 for never.
     #[arg(long, value_name = "NORM", help_heading = TRAINING)]
     #[serde(skip_serializing_if = "Option::is_none")]
