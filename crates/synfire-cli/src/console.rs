@@ -11,6 +11,8 @@ pub(crate) struct Console {
     json: bool,
     quiet: bool,
     terminal: bool,
+    /// Of several processes that do the same together, this one is not the first, and speaks of errors alone.
+    rank: Option<usize>,
     /// The work is worth doing though nobody reads the results.
     outlives_reader: bool,
     reader_gone: AtomicBool,
@@ -19,12 +21,17 @@ pub(crate) struct Console {
 impl Console {
     pub(crate) fn new(json: bool, quiet: bool, outlives_reader: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        Self { json, quiet, terminal, outlives_reader, reader_gone: AtomicBool::new(false) }
+        Self { json, quiet, terminal, rank: None, outlives_reader, reader_gone: AtomicBool::new(false) }
+    }
+
+    /// That of another process than the first of several.
+    pub(crate) fn of_rank(rank: usize) -> Self {
+        Self { rank: Some(rank), ..Self::new(false, true, true) }
     }
 
     /// A result for people.
     pub(crate) fn say(&self, text: impl AsRef<str>) {
-        if !self.json {
+        if !self.json && self.rank.is_none() {
             self.print_line(text.as_ref());
         }
     }
@@ -83,7 +90,8 @@ impl Console {
 
     pub(crate) fn error(&self, error: &Error) {
         self.json(&serde_json::json!({ "error": error.to_string() }));
-        complain(&format!("error: {error}"));
+        let rank = self.rank.map_or(String::new(), |rank| format!("rank {rank}: "));
+        complain(&format!("error: {rank}{error}"));
     }
 }
 

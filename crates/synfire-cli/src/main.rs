@@ -5,6 +5,7 @@ mod allocator;
 mod commands;
 mod console;
 mod pace;
+mod ranks;
 mod stop;
 
 use clap::{Parser, Subcommand, value_parser};

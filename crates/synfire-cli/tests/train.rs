@@ -218,3 +218,12 @@ fn a_folder_of_ones_own_is_trained_on_and_found_again() {
     sandbox.fails(&["train", "moved"], 2, &["unknown data set \"moved\"", "the folder moved is ./moved"]);
     sandbox.fails(&["train", "./moved"], 1, &["subfolders, one for each class"]);
 }
+
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn processes_that_mpi_starts_do_not_each_train_alone() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.command(&["train"]).env("OMPI_COMM_WORLD_SIZE", "2").output().unwrap();
+    let told = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.code() == Some(2) && told.contains("--features mpi"), "{told}");
+}

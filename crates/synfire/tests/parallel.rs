@@ -159,7 +159,7 @@ fn config() -> TrainConfig {
 
 fn start(group: Option<Arc<dyn Group>>, config: &TrainConfig, folder: &Path) -> Result<Trainer, TrainError> {
     let data = open(&config.dataset, &Locations::from_folders(Vec::new())).unwrap();
-    Trainer::start_in(group, config.clone(), data, RunFolder::new(folder), &Device::flex())
+    Trainer::start_in(group, config.clone(), Some(data), RunFolder::new(folder), &Device::flex())
 }
 
 /// Runs to the end or to where rank 1 wants to stop.

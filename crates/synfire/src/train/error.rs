@@ -107,8 +107,8 @@ pub enum TrainError {
     /// A rank that trains the same network is lost, or says something else.
     #[error(transparent)]
     Lost(#[from] Lost),
-    /// The ranks of a group were not given the same.
-    #[error("rank {rank} was started with something else than rank 0: {difference}")]
+    /// The ranks of a group were not given the same, or did not compute the same.
+    #[error("rank {rank} is not at one with rank 0: {difference}")]
     Ranks {
         /// Which rank.
         rank: usize,

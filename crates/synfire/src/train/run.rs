@@ -123,6 +123,13 @@ impl RunFolder {
         Self { follows: true, ..self }
     }
 
+    /// Goes to where the process that writes has begun the run.
+    pub(super) fn follow(&mut self, path: &str) {
+        if self.follows {
+            self.path = path.into();
+        }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

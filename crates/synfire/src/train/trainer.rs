@@ -56,9 +56,7 @@ impl Trainer {
     /// # Errors
     /// If a setting is out of range, the data set cannot be opened or the folder holds a run.
     pub fn start(config: TrainConfig, folder: RunFolder, device: &Device) -> Result<Self, TrainError> {
-        config.validate()?;
-        let data = open(&config)?;
-        Self::start_on(config, data, folder, device)
+        Self::start_in(None, config, None, folder, device)
     }
 
     /// A new run in `folder` on these data, whatever set the settings name. It cannot be resumed where that set is not these data.
@@ -71,21 +69,23 @@ impl Trainer {
         folder: RunFolder,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        Self::start_in(None, config, data, folder, device)
+        Self::start_in(None, config, Some(data), folder, device)
     }
 
-    /// The same as one of the ranks of `group`: all train the network together. Rank 0 writes to the folder.
+    /// A new run as one of the ranks of `group`, on these data or those that the settings name: all ranks train the network together.
+    /// Rank 0 writes to the folder, the others read there what it wrote.
     ///
     /// # Errors
-    /// As [`start_on`](Self::start_on), and if a rank was given something else.
+    /// As [`start`](Self::start), and if a rank was given something else.
     pub fn start_in(
         group: Option<Arc<dyn Group>>,
         mut config: TrainConfig,
-        data: DataSet,
+        data: Option<DataSet>,
         folder: RunFolder,
         device: &Device,
     ) -> Result<Self, TrainError> {
         config.validate()?;
+        let data = data.map_or_else(|| open(&config), Ok)?;
         config.settle(&data, device)?;
         config.validate_for(&data)?;
         let net = fresh_net(&config, &data, group.as_deref(), device)?;
@@ -93,6 +93,11 @@ impl Trainer {
         let mut trainer = Self::assemble(config, (data, split), net, folder, device);
         trainer.join(group)?;
         trainer.folder.begin(&trainer.config)?;
+        if let Some(group) = &trainer.group {
+            // It may have got a number.
+            let path = group.of_first(trainer.folder.path().to_string_lossy().as_bytes())?;
+            trainer.folder.follow(&String::from_utf8_lossy(&path));
+        }
         Ok(trainer)
     }
 
@@ -532,6 +537,24 @@ impl Trainer {
         Ok(())
     }
 
+    /// Makes sure that the ranks still have the same network.
+    fn compare_weights(&mut self) -> Result<(), TrainError> {
+        let Some(group) = &self.group else { return Ok(()) };
+        let state = self.net.state();
+        let bytes = state.values().flat_map(|tensor| &tensor.values).flat_map(|value| value.to_le_bytes());
+        let own = crc32c::crc32c(&bytes.collect::<Vec<_>>()).to_le_bytes();
+        let mut others = vec![0.0; group.size()];
+        others[group.rank()] = f64::from(u8::from(group.of_first(&own)? != own));
+        group.sum(&mut others)?;
+        match others.iter().position(|other| *other > 0.0) {
+            None => Ok(()),
+            Some(rank) => {
+                let difference = format!("its weights are others after epoch {}", self.position.epoch);
+                Err(TrainError::Ranks { rank, difference })
+            }
+        }
+    }
+
     /// Where each rank's batch norms have statistics of their own, the running ones become the mean of all: the network stays one.
     fn average_statistics(&mut self) -> Result<(), TrainError> {
         let Some(group) = self.group.as_ref().filter(|_| !self.config.sync_norm) else { return Ok(()) };
@@ -598,6 +621,7 @@ impl Trainer {
             self.folder.keep(&self.folder.best(), &checkpoint)?;
         }
         self.checkpoint()?;
+        self.compare_weights()?;
         observer.epoch(&record);
         Ok(())
     }

@@ -5,6 +5,7 @@ pub(crate) mod settings;
 
 use super::{DeviceArgument, Error, percent};
 use crate::console::Console;
+use crate::ranks;
 use crate::stop::Stop;
 use clap::Args;
 use progress::Progress;
@@ -12,7 +13,9 @@ use settings::Settings;
 pub(crate) use settings::network;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use synfire::net::NonFinite;
+use synfire::parallel::Group;
 use synfire::train::{Outcome, RunFolder, Summary, TrainConfig, TrainError, Trainer};
 use synfire_data::{Cache, find, is_path};
 use synfire_report::text::duration;
@@ -65,13 +68,25 @@ const RUN: &str = "Run";
 
 impl Train {
     pub(crate) fn run(self, console: &Console) -> Result<ExitCode, Error> {
+        let Some(group) = ranks::of_mpi()? else { return self.run_in(None, console) };
+        let other = (group.rank() > 0).then(|| Console::of_rank(group.rank()));
+        let console = other.as_ref().unwrap_or(console);
+        self.run_in(Some(group.clone()), console).inspect_err(|error| {
+            console.error(error);
+            // The others wait for this one.
+            group.leave();
+        })
+    }
+
+    /// Alone or as a rank of `group`.
+    fn run_in(self, group: Option<Arc<dyn Group>>, console: &Console) -> Result<ExitCode, Error> {
         let device = self.device.open()?;
         let given = self.settings.table()?;
         let resumes = self.resume.is_some();
         let trainer = match self.resume {
             Some(run) => {
                 Settings::refuse(&given, "a run keeps the settings of its config.toml")?;
-                Trainer::resume(RunFolder::new(run), self.data_dir, &device)?
+                Trainer::resume_in(group.clone(), RunFolder::new(run), self.data_dir, &device)?
             }
             None => {
                 let mut config = TrainConfig::resolve(self.config.as_deref(), given)?;
@@ -89,7 +104,7 @@ impl Train {
                     Some(out) => RunFolder::new(out),
                     None => RunFolder::numbered(Path::new("runs").join(run_name(&config.dataset))),
                 };
-                Trainer::start(config, folder, &device)?
+                Trainer::start_in(group.clone(), config, None, folder, &device)?
             }
         };
         let mut trainer = trainer.with_cache(if self.no_cache { None } else { Cache::of_user() });
@@ -100,6 +115,9 @@ impl Train {
             return Ok(ExitCode::SUCCESS);
         }
         introduce(console, &trainer, resumes);
+        if let Some(group) = group {
+            console.note(format!("ranks    {}, each with its share of every batch", group.size()));
+        }
         train(&mut trainer, console, self.verbose)
     }
 }

@@ -1,0 +1,168 @@
+//! Processes that MPI has started to train one network.
+
+use crate::commands::Error;
+use std::sync::Arc;
+use synfire::parallel::Group;
+
+/// Environment variables in which launchers say how many processes there are.
+const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS"];
+
+/// How many processes a launcher has started, if one has.
+fn launched() -> Option<usize> {
+    let number = |name: &str| std::env::var(name).ok()?.parse().ok();
+    // `srun --mpi=pmix` names the tasks, and that it started them for MPI.
+    let by_slurm = || std::env::var_os("PMIX_RANK").and_then(|_| number("SLURM_NTASKS"));
+    SIZES.iter().find_map(|name| number(name)).or_else(by_slurm)
+}
+
+/// This process among those that MPI has started; none if it was started alone.
+#[cfg(not(feature = "mpi"))]
+pub(crate) fn of_mpi() -> Result<Option<Arc<dyn Group>>, Error> {
+    match launched() {
+        Some(size) if size > 1 => {
+            let problem = "but this synfire was built without MPI, and each would train alone: build it with --features mpi";
+            Err(Error::usage(format!("{size} processes were started together, {problem}")))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// This process among those that MPI has started; none if it was started alone.
+#[cfg(feature = "mpi")]
+pub(crate) fn of_mpi() -> Result<Option<Arc<dyn Group>>, Error> {
+    if launched().is_none_or(|size| size < 2) {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(mpi::Mpi::begin()?)))
+}
+
+#[cfg(feature = "mpi")]
+mod mpi {
+    use crate::commands::Error;
+    use ::mpi::collective::SystemOperation;
+    use ::mpi::environment::Universe;
+    use ::mpi::topology::SimpleCommunicator;
+    use ::mpi::traits::{Communicator, CommunicatorCollectives, Equivalence, Root};
+    use ::mpi::{Threading, initialize_with_threading};
+    use std::fmt;
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::thread::{self, JoinHandle};
+    use synfire::parallel::{Group, Lost, Pending};
+
+    /// A communicator, of which one thread at a time makes use.
+    struct Handle(SimpleCommunicator);
+
+    // SAFETY: the handle is a pointer into MPI, which was asked for calls from any thread (MPI_THREAD_MULTIPLE).
+    unsafe impl Send for Handle {}
+    // SAFETY: as above.
+    unsafe impl Sync for Handle {}
+
+    impl Handle {
+        fn sum<T: Equivalence>(&self, values: &[T], sums: &mut [T]) {
+            self.0.all_reduce_into(values, sums, SystemOperation::sum());
+        }
+    }
+
+    /// A rank of MPI's. Sums that are waited for and gradients under way each have a communicator of their own, the latter on a thread
+    /// of their own.
+    ///
+    /// MPI ends all ranks when one fails, so that no call here has an error to tell.
+    pub(super) struct Mpi {
+        rank: usize,
+        size: usize,
+        world: Handle,
+        /// Gradients, and who waits for their sum; none once this rank has left.
+        gradients: Mutex<Option<Sender<(Vec<f32>, Sender<Vec<f32>>)>>>,
+        worker: Option<JoinHandle<()>>,
+        /// Ends MPI, after everything else.
+        _universe: Universe,
+    }
+
+    impl fmt::Debug for Mpi {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "rank {} of {}", self.rank, self.size)
+        }
+    }
+
+    impl Mpi {
+        pub(super) fn begin() -> Result<Self, Error> {
+            let begun = initialize_with_threading(Threading::Multiple);
+            let (universe, threading) = begun.ok_or_else(|| Error::failed("MPI was begun before"))?;
+            if threading < Threading::Multiple {
+                let problem = "this MPI allows calls from one thread alone; expected MPI_THREAD_MULTIPLE";
+                return Err(Error::failed(problem));
+            }
+            let world = universe.world();
+            let communicator = Handle(world.duplicate());
+            let (gradients, given) = channel::<(Vec<f32>, Sender<Vec<f32>>)>();
+            let worker = thread::spawn(move || {
+                for (values, to) in given {
+                    let mut sums = vec![0.0; values.len()];
+                    communicator.sum(&values, &mut sums);
+                    // Who no longer waits has failed.
+                    let _ = to.send(sums);
+                }
+            });
+            let (rank, size) = (world.rank() as usize, world.size() as usize);
+            let (gradients, worker) = (Mutex::new(Some(gradients)), Some(worker));
+            Ok(Self { rank, size, world: Handle(world), gradients, worker, _universe: universe })
+        }
+    }
+
+    impl Drop for Mpi {
+        fn drop(&mut self) {
+            self.gradients.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+            if let Some(worker) = self.worker.take() {
+                let _ = worker.join();
+            }
+        }
+    }
+
+    impl Group for Mpi {
+        fn rank(&self) -> usize {
+            self.rank
+        }
+
+        fn size(&self) -> usize {
+            self.size
+        }
+
+        fn sum(&self, values: &mut [f64]) -> Result<(), Lost> {
+            let own = values.to_vec();
+            match own.is_empty() {
+                true => self.world.0.barrier(),
+                false => self.world.sum(&own, values),
+            }
+            Ok(())
+        }
+
+        fn begin_sum(&self, values: Vec<f32>) -> Result<Box<dyn Pending>, Lost> {
+            let (to, sums) = channel();
+            let gradients = self.gradients.lock().map_err(|_| Lost)?;
+            gradients.as_ref().ok_or(Lost)?.send((values, to)).map_err(|_| Lost)?;
+            Ok(Box::new(Waiting(sums)))
+        }
+
+        fn of_first(&self, bytes: &[u8]) -> Result<Vec<u8>, Lost> {
+            let first = self.world.0.process_at_rank(0);
+            let mut len = bytes.len() as u64;
+            first.broadcast_into(&mut len);
+            let mut all = if self.rank == 0 { bytes.to_vec() } else { vec![0; len as usize] };
+            first.broadcast_into(&mut all[..]);
+            Ok(all)
+        }
+
+        fn leave(&self) {
+            self.world.0.abort(1)
+        }
+    }
+
+    struct Waiting(Receiver<Vec<f32>>);
+
+    impl Pending for Waiting {
+        fn wait(self: Box<Self>) -> Result<Vec<f32>, Lost> {
+            self.0.recv().map_err(|_| Lost)
+        }
+    }
+}
