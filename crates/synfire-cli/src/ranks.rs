@@ -15,6 +15,11 @@ fn launched() -> Option<usize> {
     SIZES.iter().find_map(|name| number(name)).or_else(by_slurm)
 }
 
+/// Whether this process is one of several.
+pub(crate) fn by_mpi() -> bool {
+    launched().is_some_and(|size| size > 1)
+}
+
 /// This process among those that MPI has started; none if it was started alone.
 #[cfg(not(feature = "mpi"))]
 pub(crate) fn of_mpi() -> Result<Option<Arc<dyn Group>>, Error> {
@@ -30,7 +35,7 @@ pub(crate) fn of_mpi() -> Result<Option<Arc<dyn Group>>, Error> {
 /// This process among those that MPI has started; none if it was started alone.
 #[cfg(feature = "mpi")]
 pub(crate) fn of_mpi() -> Result<Option<Arc<dyn Group>>, Error> {
-    if launched().is_none_or(|size| size < 2) {
+    if !by_mpi() {
         return Ok(None);
     }
     Ok(Some(Arc::new(mpi::Mpi::begin()?)))

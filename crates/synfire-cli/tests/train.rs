@@ -227,3 +227,23 @@ fn processes_that_mpi_starts_do_not_each_train_alone() {
     let told = String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.code() == Some(2) && told.contains("--features mpi"), "{told}");
 }
+
+#[test]
+fn devices_share_every_batch() {
+    let sandbox = Sandbox::new();
+    let f32 = ["--precision", "f32"];
+    sandbox.train("one", &f32);
+    sandbox.train("two", &[&f32[..], &["--devices", "cpu,cpu"]].concat());
+    let loss = |run: &str| {
+        let text = String::from_utf8(sandbox.bytes(&format!("{run}/metrics.jsonl"))).unwrap();
+        let line = text.lines().next().unwrap();
+        serde_json::from_str::<serde_json::Value>(line).unwrap()["train_loss"].as_f64().unwrap()
+    };
+    assert!((loss("one") - loss("two")).abs() <= 0.01 * loss("one"));
+    // One of them goes on.
+    let out = sandbox.ok(&["train", "--resume", "two", "--devices", "cpu"]);
+    assert_eq!(out.matches("test accuracy").count(), 1, "{out}");
+    sandbox.fails(&["train", "--devices", "cpu,gpu"], 2, &["--devices gpu"]);
+    sandbox.fails(&["train", "--devices", "cpu,cpu", "--net", "nothing"], 2, &["nothing"]);
+    sandbox.fails(&["train", "--device", "cpu", "--devices", "cpu"], 2, &["--device"]);
+}

@@ -115,15 +115,19 @@ pub(crate) struct DeviceArgument {
 
 impl DeviceArgument {
     pub(crate) fn open(&self) -> Result<Device, Error> {
-        let opened = self.device.parse::<DeviceName>().and_then(DeviceName::open);
-        opened.map_err(|error| {
-            let text = format!("--device {}: {error}", self.device);
-            match error {
-                DeviceError::Unknown(_) | DeviceError::NotBuiltIn { .. } => Error::usage(text),
-                _ => Error::failed(text),
-            }
-        })
+        device("--device", &self.device)
     }
+}
+
+/// The device of this name, which `option` gave.
+pub(crate) fn device(option: &str, name: &str) -> Result<Device, Error> {
+    name.parse::<DeviceName>().and_then(DeviceName::open).map_err(|error| {
+        let text = format!("{option} {name}: {error}");
+        match error {
+            DeviceError::Unknown(_) | DeviceError::NotBuiltIn { .. } => Error::usage(text),
+            _ => Error::failed(text),
+        }
+    })
 }
 
 /// A checkpoint, or the best one of a run folder: where it lies, what it holds, and its network.

@@ -3,19 +3,22 @@
 mod progress;
 pub(crate) mod settings;
 
-use super::{DeviceArgument, Error, percent};
+use super::{DeviceArgument, Error, device, percent};
 use crate::console::Console;
 use crate::ranks;
 use crate::stop::Stop;
+use burn::tensor::Device;
 use clap::Args;
 use progress::Progress;
 use settings::Settings;
 pub(crate) use settings::network;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 use synfire::net::NonFinite;
-use synfire::parallel::Group;
+use synfire::parallel::{Group, Threads};
 use synfire::train::{Outcome, RunFolder, Summary, TrainConfig, TrainError, Trainer};
 use synfire_data::{Cache, find, is_path};
 use synfire_report::text::duration;
@@ -62,35 +65,73 @@ pub(crate) struct Train {
     verbose: bool,
     #[command(flatten)]
     device: DeviceArgument,
+    /// Train on several devices at once, each of which has its share of every batch (cuda:0,cuda:1). Of processes that MPI starts the
+    /// first takes the first device, and so on.
+    #[arg(long, value_name = "DEVICE,…", value_delimiter = ',', conflicts_with = "device")]
+    devices: Vec<String>,
 }
 
 const RUN: &str = "Run";
 
 impl Train {
     pub(crate) fn run(self, console: &Console) -> Result<ExitCode, Error> {
-        let Some(group) = ranks::of_mpi()? else { return self.run_in(None, console) };
+        let devices: Result<Vec<_>, _> = self.devices.iter().map(|name| device("--devices", name)).collect();
+        let devices = devices?;
+        if let Some(group) = ranks::of_mpi()? {
+            let own = devices.get(group.rank() % devices.len().max(1)).cloned();
+            return self.run_rank(group, own.map_or_else(|| self.device.open(), Ok)?, console);
+        }
+        match &devices[..] {
+            [] => self.run_in(None, &self.device.open()?, console),
+            [device] => self.run_in(None, device, console),
+            _ => thread::scope(|scope| {
+                let mut ranks =
+                    Threads::new(devices.len()).into_iter().zip(devices).map(|(group, device)| {
+                        let this = &self;
+                        scope.spawn(move || this.run_rank(group, device, console))
+                    });
+                // All begin before one is waited for.
+                let ranks: Vec<_> = ranks.by_ref().collect();
+                let ended =
+                    ranks.into_iter().map(|rank| rank.join().unwrap_or_else(|panic| resume_unwind(panic)));
+                ended.collect::<Vec<_>>().into_iter().next().expect("at least two ranks")
+            }),
+        }
+    }
+
+    /// As a rank of `group`, of whom the first one speaks.
+    fn run_rank(&self, group: Arc<dyn Group>, device: Device, console: &Console) -> Result<ExitCode, Error> {
         let other = (group.rank() > 0).then(|| Console::of_rank(group.rank()));
-        let console = other.as_ref().unwrap_or(console);
-        self.run_in(Some(group.clone()), console).inspect_err(|error| {
-            console.error(error);
+        let ran = self.run_in(Some(group.clone()), &device, other.as_ref().unwrap_or(console));
+        ran.inspect_err(|error| {
+            if let Some(other) = &other {
+                other.error(error);
+            } else if ranks::by_mpi() {
+                // MPI ends this process before its caller could say it.
+                console.error(error);
+            }
             // The others wait for this one.
             group.leave();
         })
     }
 
     /// Alone or as a rank of `group`.
-    fn run_in(self, group: Option<Arc<dyn Group>>, console: &Console) -> Result<ExitCode, Error> {
-        let device = self.device.open()?;
+    fn run_in(
+        &self,
+        group: Option<Arc<dyn Group>>,
+        device: &Device,
+        console: &Console,
+    ) -> Result<ExitCode, Error> {
         let given = self.settings.table()?;
         let resumes = self.resume.is_some();
-        let trainer = match self.resume {
+        let trainer = match &self.resume {
             Some(run) => {
                 Settings::refuse(&given, "a run keeps the settings of its config.toml")?;
-                Trainer::resume_in(group.clone(), RunFolder::new(run), self.data_dir, &device)?
+                Trainer::resume_in(group.clone(), RunFolder::new(run), self.data_dir.clone(), device)?
             }
             None => {
                 let mut config = TrainConfig::resolve(self.config.as_deref(), given)?;
-                config.data_dir = self.data_dir.or(config.data_dir);
+                config.data_dir = self.data_dir.clone().or(config.data_dir);
                 if self.print_config {
                     config.validate()?;
                     if !is_path(&config.dataset) {
@@ -100,11 +141,11 @@ impl Train {
                     console.json(&config);
                     return Ok(ExitCode::SUCCESS);
                 }
-                let folder = match self.out {
+                let folder = match &self.out {
                     Some(out) => RunFolder::new(out),
                     None => RunFolder::numbered(Path::new("runs").join(run_name(&config.dataset))),
                 };
-                Trainer::start_in(group.clone(), config, None, folder, &device)?
+                Trainer::start_in(group.clone(), config, None, folder, device)?
             }
         };
         let mut trainer = trainer.with_cache(if self.no_cache { None } else { Cache::of_user() });
