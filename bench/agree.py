@@ -6,7 +6,8 @@
     python bench/agree.py --mnist DIR/mnist --comparison COMPARISON
 
 Trains in PyTorch, one Python step per time step, what the comparison's compare.toml says, once for each method and seed, and prints
-both means with their standard deviations. Each program draws its own weights, order of samples and validation samples from a seed:
+both means with their standard deviations. Runs that were made before are in the comparison's pytorch.jsonl and not made again; with
+--methods or --seeds several processes can each make some. Each program draws its own weights, order of samples and validation samples from a seed:
 means can agree, runs cannot. The best epoch by validation is tested once, as Synfire does it.
 """
 
@@ -83,6 +84,8 @@ def main():
     parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
     parser.add_argument("--mnist", type=Path, required=True, metavar="DIR", help="the four files of MNIST")
     parser.add_argument("--comparison", type=Path, required=True, metavar="DIR", help="what `synfire compare` made")
+    parser.add_argument("--methods", nargs="+", help="make these runs alone")
+    parser.add_argument("--seeds", nargs="+", type=int)
     args = parser.parse_args()
     comparison = tomllib.loads((args.comparison / "compare.toml").read_text())
     settings, seeds = comparison["settings"], comparison["seeds"]
@@ -96,22 +99,35 @@ def main():
     rows = list(csv.DictReader((args.comparison / "results.csv").open()))
     data = [images(args.mnist, part) for part in ("train", "t10k")]
     percent = lambda values: f"{100 * statistics.mean(values):.2f} ± {100 * statistics.stdev(values):.2f}"
-    for method in comparison["vary"][0]["values"]:
-        begun = time.time()
-        torchs = [train(settings, method, seed, data) for seed in seeds]
-        seconds = (time.time() - begun) / len(seeds)
+    made = args.comparison / "pytorch.jsonl"
+    before = lambda: [json.loads(line) for line in made.read_text().splitlines()] if made.exists() else []
+    methods = comparison["vary"][0]["values"]
+    for method in args.methods or methods:
+        for seed in args.seeds or seeds:
+            if any((run["method"], run["seed"]) == (method, seed) for run in before()):
+                continue
+            begun = time.time()
+            accuracy = train(settings, method, seed, data)
+            run = {"method": method, "seed": seed, "test_accuracy": accuracy, "seconds": round(time.time() - begun, 1)}
+            with made.open("a") as file:
+                file.write(json.dumps(run) + "\n")
+            print(json.dumps(run), flush=True)
+    for method in methods:
+        torchs = [run for run in before() if run["method"] == method]
         own = [row for row in rows if row["method"] == method]
-        if len(own) != len(seeds):
-            raise SystemExit(f"{args.comparison}: {len(own)} of {len(seeds)} runs of {method} have a result")
+        if min(len(own), len(torchs)) < len(seeds):
+            print(f"{method}: {len(torchs)} runs of PyTorch and {len(own)} of Synfire of {len(seeds)} have a result")
+            continue
+        theirs = [run["test_accuracy"] for run in torchs]
         synfires = [float(row["test_accuracy"]) for row in own]
-        apart = abs(statistics.mean(torchs) - statistics.mean(synfires))
-        spread = max(statistics.stdev(torchs), statistics.stdev(synfires))
+        apart = abs(statistics.mean(theirs) - statistics.mean(synfires))
+        spread = max(statistics.stdev(theirs), statistics.stdev(synfires))
         print(json.dumps({
-            "method": method, "seeds": len(seeds), "pytorch": percent(torchs), "synfire": percent(synfires),
+            "method": method, "seeds": len(seeds), "pytorch": percent(theirs), "synfire": percent(synfires),
             "apart": round(100 * apart, 2), "within one standard deviation": apart <= spread,
-            "seconds of a run": {"pytorch": round(seconds, 1),
+            "seconds of a run": {"pytorch": round(statistics.mean(run["seconds"] for run in torchs), 1),
                                  "synfire": round(statistics.mean(float(row["train_seconds"]) for row in own), 1)},
-        }), flush=True)
+        }, ensure_ascii=False), flush=True)
 
 
 if __name__ == "__main__":
