@@ -15,6 +15,12 @@ fn launched() -> Option<usize> {
     SIZES.iter().find_map(|name| number(name)).or_else(by_slurm)
 }
 
+/// Which of the processes of this machine this one is, where the launcher says so.
+pub(crate) fn here() -> Option<usize> {
+    let places = ["OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"];
+    places.iter().find_map(|name| std::env::var(name).ok()?.parse().ok())
+}
+
 /// Whether this process is one of several.
 pub(crate) fn by_mpi() -> bool {
     launched().is_some_and(|size| size > 1)
@@ -60,7 +66,7 @@ mod mpi {
 
     // SAFETY: the handle is a pointer into MPI, which was asked for calls from any thread (MPI_THREAD_MULTIPLE).
     unsafe impl Send for Handle {}
-    // SAFETY: as above.
+    // SAFETY: as above; `sum` and `of` of a group are called by one thread at a time, the communicator of gradients by its own thread.
     unsafe impl Sync for Handle {}
 
     impl Handle {
@@ -149,12 +155,12 @@ mod mpi {
             Ok(Box::new(Waiting(sums)))
         }
 
-        fn of_first(&self, bytes: &[u8]) -> Result<Vec<u8>, Lost> {
-            let first = self.world.0.process_at_rank(0);
+        fn of(&self, rank: usize, bytes: &[u8]) -> Result<Vec<u8>, Lost> {
+            let giver = self.world.0.process_at_rank(rank as i32);
             let mut len = bytes.len() as u64;
-            first.broadcast_into(&mut len);
-            let mut all = if self.rank == 0 { bytes.to_vec() } else { vec![0; len as usize] };
-            first.broadcast_into(&mut all[..]);
+            giver.broadcast_into(&mut len);
+            let mut all = if self.rank == rank { bytes.to_vec() } else { vec![0; len as usize] };
+            giver.broadcast_into(&mut all[..]);
             Ok(all)
         }
 

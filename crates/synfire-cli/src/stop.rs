@@ -58,6 +58,10 @@ impl Stop {
 
     /// The exit code that shells expect of a program that a signal ended: 130 after Ctrl-C.
     pub(crate) fn exit_code(&self) -> u8 {
-        128 + self.signal.load(Ordering::SeqCst) as u8
+        match self.signal.load(Ordering::SeqCst) {
+            // Another rank was asked.
+            0 => 128 + SIGTERM as u8,
+            signal => 128 + signal as u8,
+        }
     }
 }

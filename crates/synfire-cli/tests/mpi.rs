@@ -61,7 +61,7 @@ fn signal_one(mpirun: &Child, signal: &str) {
         }
     }
     ranks.sort_by_key(|pid| pid.parse::<u32>().unwrap());
-    assert_eq!(ranks.len(), 2, "{ranks:?}");
+    assert!(ranks.len() > 1, "{ranks:?}");
     assert!(Command::new("kill").args([signal, &ranks[1]]).status().unwrap().success());
 }
 
@@ -121,12 +121,13 @@ fn a_killed_rank_ends_the_job_and_loses_no_checkpoint() {
 #[test]
 fn whoever_is_asked_to_stop_all_stop_in_order() {
     let sandbox = Sandbox::new();
-    let arguments = train(&["--out", "run", "--epochs", "4000", "-q"]);
+    let arguments = train(&["--out", "run", "--epochs", "4000"]);
     let job = mpirun(&sandbox, &[&arguments, &arguments]);
     wait_for(&sandbox.path("run/checkpoints/last.safetensors"));
     signal_one(&job, "-TERM");
     let (succeeded, _, err) = ended(job);
-    assert!(!succeeded && !err.contains("panicked"), "{err}");
+    assert!(!succeeded && !err.contains("panicked") && !err.contains("signal 15"), "{err}");
+    assert!(err.contains("stopped in epoch"), "{err}");
     let epochs = losses(&sandbox, "run").len();
     assert!(epochs < 4000);
     // Three go on from there.
@@ -139,9 +140,9 @@ fn whoever_is_asked_to_stop_all_stop_in_order() {
         assert!(begun.elapsed() < Duration::from_secs(60), "it does not go on");
         sleep(Duration::from_millis(50));
     }
-    let mut job = job;
-    job.kill().unwrap();
-    job.wait().unwrap();
+    signal_one(&job, "-TERM");
+    let (_, _, err) = ended(job);
+    assert!(err.contains("stopped in epoch"), "{err}");
 }
 
 #[test]
@@ -149,7 +150,10 @@ fn ranks_that_are_given_something_else_are_refused() {
     let sandbox = Sandbox::new();
     let (one, other) = (train(&["--out", "run", "--lr", "0.001"]), train(&["--out", "run", "--lr", "0.002"]));
     let (succeeded, _, err) = ended(mpirun(&sandbox, &[&one, &other]));
-    assert!(!succeeded && err.contains("rank 1") && err.contains("not at one"), "{err}");
+    assert!(
+        !succeeded && err.contains("error: rank 1 is not at one with rank 0: `lr = 0.002` here"),
+        "{err}"
+    );
     assert!(!sandbox.path("run/checkpoints/last.safetensors").exists());
     let wrong = train(&["--out", "run", "--net", "nothing"]);
     let (succeeded, _, err) = ended(mpirun(&sandbox, &[&wrong, &wrong]));

@@ -5,9 +5,11 @@ mod common;
 use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use synfire::encode::Encoding;
 use synfire::loss::Loss;
 use synfire::net::{Input, Net, Norm, Pass, Plan};
 use synfire::ops::{Implementation, Lif, Precision, set_implementation};
@@ -72,8 +74,17 @@ fn step(net: &mut Net, batch: usize, constant: bool, team: Option<(Arc<dyn Group
 fn together<T: Send>(size: usize, work: impl Fn(Arc<dyn Group>) -> T + Sync) -> Vec<T> {
     let work = &work;
     thread::scope(|scope| {
-        let ranks: Vec<_> =
-            Threads::new(size).into_iter().map(|group| scope.spawn(move || work(group))).collect();
+        let rank = |group: Arc<dyn Group>| {
+            move || {
+                // A rank that fails an assertion lets the others go.
+                let done = catch_unwind(AssertUnwindSafe(|| work(group.clone())));
+                done.unwrap_or_else(|panic| {
+                    group.leave();
+                    resume_unwind(panic)
+                })
+            }
+        };
+        let ranks: Vec<_> = Threads::new(size).into_iter().map(|group| scope.spawn(rank(group))).collect();
         ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
     })
 }
@@ -237,10 +248,8 @@ fn ranks_with_something_else_are_refused() {
         let own = TrainConfig { lr: [1e-3, 2e-3][group.rank()], ..config() };
         start(Some(group), &own, folder.path()).err().unwrap().to_string()
     });
-    assert!(
-        errors[0].contains("rank 1") && errors[1].contains("`lr = 0.002` here, `lr = 0.001` there"),
-        "{errors:?}"
-    );
+    let told = "rank 1 is not at one with rank 0: `lr = 0.002` here, `lr = 0.001` there";
+    assert_eq!(errors, [told, told]);
     assert!(!folder.path().join("config.toml").exists());
 }
 
@@ -258,4 +267,53 @@ fn a_rank_that_is_lost_ends_the_others() {
         trainer.run(&mut Noted::default()).err()
     });
     assert!(matches!(outcomes[0], Some(TrainError::Lost(Lost))), "{outcomes:?}");
+}
+
+#[test]
+fn a_rank_that_is_lost_on_the_way_back_ends_the_others() {
+    let _alone = alone();
+    let found = together(2, |group| {
+        if group.rank() == 1 {
+            // The statistics of the one block are added up forward; on the way back this rank is gone.
+            group.sum(&mut vec![0.0; 2 * 4 + 1]).unwrap();
+            group.leave();
+            return None;
+        }
+        let mut net = net("4C3-MP2-LI2", Norm::Joint);
+        let input = Input::constant(common::tensor(&common::random(5, 2 * 128), [2, 2, 8, 8]), STEPS);
+        let team = Team { group, sync_norm: true, weight: 0.5 };
+        let step = || Step::run(&mut net, input, &[0usize, 1][..], Loss::Mse, &mut Pass::training(None));
+        Some(caught(|| during(Some(team), step)).err())
+    });
+    assert_eq!(found[0], Some(Some(Lost)));
+}
+
+#[test]
+fn whole_runs_with_what_else_there_is() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let plain = TrainConfig { epochs: 1, train_samples: 200, ..config() };
+    let cases = [
+        TrainConfig { clip_norm: 0.1, ..plain.clone() },
+        TrainConfig { ann_epochs: 1, epochs: 2, ..plain.clone() },
+        TrainConfig { precision: PrecisionChoice::Fixed(Precision::Bf16), ..plain.clone() },
+        TrainConfig {
+            encoding: Encoding::Rate,
+            loss: Loss::Tet,
+            net: "8C3-AP2-8RB-DP-VOTE2".into(),
+            ..plain.clone()
+        },
+        TrainConfig { sync_norm: false, ..plain },
+    ];
+    for (i, config) in cases.into_iter().enumerate() {
+        let path = |name: &str| folder.path().join(format!("{name}-{i}"));
+        let (one, _) = run(start(None, &config, &path("one")).unwrap(), None);
+        let two = together(2, |group| run(start(Some(group), &config, &path("two")).unwrap(), None).0);
+        assert_eq!((two[0].losses.len(), &two[0].losses), (one.losses.len(), &two[1].losses));
+        // Statistics of half a batch are others.
+        let tolerance = if config.sync_norm { 0.02 } else { 0.5 };
+        for (one, two) in one.losses.iter().zip(&two[0].losses) {
+            assert!((one - two).abs() <= tolerance * one, "case {i}: {two}, expected {one}");
+        }
+    }
 }

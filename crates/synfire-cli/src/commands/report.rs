@@ -54,6 +54,11 @@ impl ReportArguments {
                 self.folder.display()
             )));
         }
+        if (!self.show.is_empty() || !self.layers.is_empty())
+            && (self.samples == 0 || Comparison::is_in(&self.folder))
+        {
+            return Err(Error::usage("--show and --layers choose among the samples of a run's test set"));
+        }
         let report = if Comparison::is_in(&self.folder) { self.compared()? } else { self.of_run(console)? };
         let out = self.out.clone().unwrap_or_else(|| self.folder.join("report.html"));
         write_atomically(&out, report.html.as_bytes())?;

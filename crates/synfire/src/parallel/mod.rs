@@ -46,13 +46,14 @@ pub trait Group: fmt::Debug + Send + Sync {
     /// If a rank is lost.
     fn begin_sum(&self, values: Vec<f32>) -> Result<Box<dyn Pending>, Lost>;
 
-    /// What rank 0 gives.
+    /// What this rank gives, for all.
     ///
     /// # Errors
     /// If a rank is lost.
-    fn of_first(&self, bytes: &[u8]) -> Result<Vec<u8>, Lost>;
+    fn of(&self, rank: usize, bytes: &[u8]) -> Result<Vec<u8>, Lost>;
 
-    /// Leaves for good; whoever waits for this rank hears of it.
+    /// Leaves for good; whoever waits for this rank hears of it. To be called by a rank whose work has failed, or the others wait for
+    /// ever.
     fn leave(&self);
 }
 
@@ -160,8 +161,8 @@ impl synfire_kernels::norm::Others for Rows {
     }
 }
 
-/// Mean and biased variance over the rows of all ranks from those over this rank's, and how many rows there are.
-pub(crate) fn all_statistics(mean: &mut [f32], variance: &mut [f32], rows: usize) -> f64 {
+/// Mean and biased variance over the rows of all ranks from those over this rank's.
+pub(crate) fn all_statistics(mean: &mut [f32], variance: &mut [f32], rows: usize) {
     use synfire_kernels::norm::Others;
     let own = rows as f64;
     let moments = mean.iter().zip(&*variance).flat_map(|(&mean, &variance)| {
@@ -177,7 +178,6 @@ pub(crate) fn all_statistics(mean: &mut [f32], variance: &mut [f32], rows: usize
         let spread = second - first * first;
         *variance = if spread < 0.0 { 0.0 } else { spread as f32 };
     }
-    rows
 }
 
 /// Notes down which parameter (by its place among the network's) a node of the tape is.

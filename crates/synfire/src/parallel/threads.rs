@@ -121,10 +121,10 @@ impl Group for Threads {
         Ok(Box::new(Waiting { shared: self.shared.clone(), number }))
     }
 
-    fn of_first(&self, bytes: &[u8]) -> Result<Vec<u8>, Lost> {
+    fn of(&self, rank: usize, bytes: &[u8]) -> Result<Vec<u8>, Lost> {
         let number = self.give(NOW, bytes.iter().map(|&byte| f64::from(byte)).collect());
-        let first = self.shared.take((NOW, number))?.swap_remove(0);
-        Ok(first.into_iter().map(|byte| byte as u8).collect())
+        let given = self.shared.take((NOW, number))?.swap_remove(rank);
+        Ok(given.into_iter().map(|byte| byte as u8).collect())
     }
 
     fn leave(&self) {

@@ -95,8 +95,15 @@ impl Trainer {
         trainer.folder.begin(&trainer.config)?;
         if let Some(group) = &trainer.group {
             // It may have got a number.
-            let path = group.of_first(trainer.folder.path().to_string_lossy().as_bytes())?;
+            let path = group.of(0, trainer.folder.path().to_string_lossy().as_bytes())?;
             trainer.folder.follow(&String::from_utf8_lossy(&path));
+            // What the others cannot see here they could not read at the end.
+            let unseen = trainer.folder.config()?.is_none();
+            let place = trainer.folder.path().display();
+            at_one(
+                &**group,
+                unseen.then(|| format!("it does not see the run's folder {place}, which rank 0 has made")),
+            )?;
         }
         Ok(trainer)
     }
@@ -108,22 +115,14 @@ impl Trainer {
         let config = TrainConfig { data_dir: None, ..config.clone() };
         let mark = format!("version {}\ndata = {}\n", env!("CARGO_PKG_VERSION"), DataMark::of(data, split));
         let own = format!("{mark}{}epoch {} batch {}\n", config.to_toml(), position.epoch, position.batch);
-        let first = group.of_first(own.as_bytes())?;
+        let first = group.of(0, own.as_bytes())?;
         let first = String::from_utf8_lossy(&first);
-        let differs = own.lines().zip(first.lines()).find(|(own, first)| own != first);
-        let mut others = vec![0.0; group.size()];
-        others[group.rank()] = f64::from(u8::from(*own != first));
-        group.sum(&mut others)?;
-        match (others.iter().position(|other| *other > 0.0), differs) {
-            (None, _) => {}
-            (Some(_), Some((own, first))) => {
-                let difference = format!("`{own}` here, `{first}` there");
-                return Err(TrainError::Ranks { rank: group.rank(), difference });
-            }
-            (Some(rank), None) => {
-                return Err(TrainError::Ranks { rank, difference: "its own message says what".into() });
-            }
-        }
+        let lines = || own.lines().map(Some).chain([None]);
+        let differs = lines().zip(first.lines().map(Some).chain([None])).find(|(own, first)| own != first);
+        let difference = differs.map(|(own, first)| {
+            format!("`{}` here, `{}` there", own.unwrap_or_default(), first.unwrap_or_default())
+        });
+        at_one(&*group, difference)?;
         if group.rank() > 0 {
             let folder = std::mem::replace(&mut self.folder, RunFolder::new(""));
             self.folder = folder.following();
@@ -465,7 +464,7 @@ impl Trainer {
                 batch: self.position.batch,
                 batches,
                 sums: &self.position.sums,
-                samples: batch.labels.len(),
+                samples: batch.share.of,
                 time: started.elapsed(),
             };
             let stop = !observer.batch(&report);
@@ -543,16 +542,11 @@ impl Trainer {
         let state = self.net.state();
         let bytes = state.values().flat_map(|tensor| &tensor.values).flat_map(|value| value.to_le_bytes());
         let own = crc32c::crc32c(&bytes.collect::<Vec<_>>()).to_le_bytes();
-        let mut others = vec![0.0; group.size()];
-        others[group.rank()] = f64::from(u8::from(group.of_first(&own)? != own));
-        group.sum(&mut others)?;
-        match others.iter().position(|other| *other > 0.0) {
-            None => Ok(()),
-            Some(rank) => {
-                let difference = format!("its weights are others after epoch {}", self.position.epoch);
-                Err(TrainError::Ranks { rank, difference })
-            }
-        }
+        let differs = group.of(0, &own)? != own;
+        at_one(
+            &**group,
+            differs.then(|| format!("its weights are others in epoch {}", self.position.epoch + 1)),
+        )
     }
 
     /// Where each rank's batch norms have statistics of their own, the running ones become the mean of all: the network stays one.
@@ -607,6 +601,8 @@ impl Trainer {
                 observer.warning(&format!("neuron layer {module} ({layer}), rate {rate:.4}, is {state}"));
             }
         }
+        // Before anything is kept of them.
+        self.compare_weights()?;
         let best = self.position.best.as_ref();
         let better =
             best.is_none_or(|best| (validation.accuracy, -validation.loss) > (best.accuracy, -best.loss));
@@ -621,7 +617,6 @@ impl Trainer {
             self.folder.keep(&self.folder.best(), &checkpoint)?;
         }
         self.checkpoint()?;
-        self.compare_weights()?;
         observer.epoch(&record);
         Ok(())
     }
@@ -672,6 +667,16 @@ impl Trainer {
         self.checkpoint()?;
         Ok(Outcome::Finished(Box::new(summary)))
     }
+}
+
+/// Tells all ranks, in the same words, what the first that is not at one with rank 0 says.
+fn at_one(group: &dyn Group, difference: Option<String>) -> Result<(), TrainError> {
+    let mut others = vec![0.0; group.size()];
+    others[group.rank()] = f64::from(u8::from(difference.is_some()));
+    group.sum(&mut others)?;
+    let Some(rank) = others.iter().position(|other| *other > 0.0) else { return Ok(()) };
+    let text = group.of(rank, difference.unwrap_or_default().as_bytes())?;
+    Err(TrainError::Ranks { rank, difference: String::from_utf8_lossy(&text).into_owned() })
 }
 
 /// What is wrong with a layer whose neurons fire at this rate.

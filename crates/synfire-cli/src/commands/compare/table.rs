@@ -136,7 +136,8 @@ fn over_time(comparison: &Comparison, groups: &[Group]) -> Vec<Vec<String>> {
     let row = |group: &&Group| {
         let after = |&steps: &usize| {
             accuracy(group, &|run| {
-                run.summary.test_anytime.accuracy[..run.summary.time_steps - 1].get(steps - 1).copied()
+                let early = run.summary.test_anytime.accuracy.get(steps - 1);
+                early.filter(|_| steps < run.summary.time_steps).copied()
             })
         };
         let stopped = |certain: &f64| {
@@ -145,8 +146,8 @@ fn over_time(comparison: &Comparison, groups: &[Group]) -> Vec<Vec<String>> {
                     run.summary.test_anytime.exits.iter().find(|exit| exit.certainty == *certain).map(number)
                 }
             };
-            let steps = mean(group, &of(|exit| exit.mean_steps)).unwrap_or(f64::NAN);
-            format!("{} at {steps:.2}", accuracy(group, &of(|exit| exit.accuracy)))
+            let steps = mean(group, &of(|exit| exit.mean_steps)).map(|steps| format!(" at {steps:.2}"));
+            accuracy(group, &of(|exit| exit.accuracy)) + &steps.unwrap_or_default()
         };
         let run_with = |&steps: &usize| {
             accuracy(group, &|run| {

@@ -7,7 +7,6 @@ use super::{DeviceArgument, Error, device, percent};
 use crate::console::Console;
 use crate::ranks;
 use crate::stop::Stop;
-use burn::tensor::Device;
 use clap::Args;
 use progress::Progress;
 use settings::Settings;
@@ -65,8 +64,8 @@ pub(crate) struct Train {
     verbose: bool,
     #[command(flatten)]
     device: DeviceArgument,
-    /// Train on several devices at once, each of which has its share of every batch (cuda:0,cuda:1). Of processes that MPI starts the
-    /// first takes the first device, and so on.
+    /// Train on several devices at once, each of which has its share of every batch (cuda:0,cuda:1). Of processes that MPI starts on
+    /// a machine the first takes the first device, and so on.
     #[arg(long, value_name = "DEVICE,…", value_delimiter = ',', conflicts_with = "device")]
     devices: Vec<String>,
 }
@@ -74,35 +73,44 @@ pub(crate) struct Train {
 const RUN: &str = "Run";
 
 impl Train {
-    pub(crate) fn run(self, console: &Console) -> Result<ExitCode, Error> {
-        let devices: Result<Vec<_>, _> = self.devices.iter().map(|name| device("--devices", name)).collect();
-        let devices = devices?;
+    pub(crate) fn run(&self, console: &Console) -> Result<ExitCode, Error> {
         if let Some(group) = ranks::of_mpi()? {
-            let own = devices.get(group.rank() % devices.len().max(1)).cloned();
-            return self.run_rank(group, own.map_or_else(|| self.device.open(), Ok)?, console);
+            // Those of one machine take its devices in turn.
+            let place = ranks::here().unwrap_or(group.rank());
+            return self.run_rank(&group, self.devices.get(place % self.devices.len().max(1)), console);
         }
-        match &devices[..] {
-            [] => self.run_in(None, &self.device.open()?, console),
-            [device] => self.run_in(None, device, console),
-            _ => thread::scope(|scope| {
-                let mut ranks =
-                    Threads::new(devices.len()).into_iter().zip(devices).map(|(group, device)| {
-                        let this = &self;
-                        scope.spawn(move || this.run_rank(group, device, console))
-                    });
-                // All begin before one is waited for.
-                let ranks: Vec<_> = ranks.by_ref().collect();
+        match &self.devices[..] {
+            [] | [_] => self.run_in(None, self.devices.first(), console),
+            devices => thread::scope(|scope| {
+                let begin =
+                    |(group, device)| scope.spawn(move || self.run_rank(&group, Some(device), console));
+                let ranks: Vec<_> = Threads::new(devices.len()).into_iter().zip(devices).map(begin).collect();
                 let ended =
                     ranks.into_iter().map(|rank| rank.join().unwrap_or_else(|panic| resume_unwind(panic)));
-                ended.collect::<Vec<_>>().into_iter().next().expect("at least two ranks")
+                ended.collect::<Vec<_>>().swap_remove(0)
             }),
         }
     }
 
     /// As a rank of `group`, of whom the first one speaks.
-    fn run_rank(&self, group: Arc<dyn Group>, device: Device, console: &Console) -> Result<ExitCode, Error> {
+    fn run_rank(
+        &self,
+        group: &Arc<dyn Group>,
+        device: Option<&String>,
+        console: &Console,
+    ) -> Result<ExitCode, Error> {
+        /// The others would wait for a rank that panics.
+        struct Leaving<'a>(&'a dyn Group);
+        impl Drop for Leaving<'_> {
+            fn drop(&mut self) {
+                if thread::panicking() {
+                    self.0.leave();
+                }
+            }
+        }
+        let _leaving = Leaving(&**group);
         let other = (group.rank() > 0).then(|| Console::of_rank(group.rank()));
-        let ran = self.run_in(Some(group.clone()), &device, other.as_ref().unwrap_or(console));
+        let ran = self.run_in(Some(group.clone()), device, other.as_ref().unwrap_or(console));
         ran.inspect_err(|error| {
             if let Some(other) = &other {
                 other.error(error);
@@ -110,7 +118,6 @@ impl Train {
                 // MPI ends this process before its caller could say it.
                 console.error(error);
             }
-            // The others wait for this one.
             group.leave();
         })
     }
@@ -119,9 +126,10 @@ impl Train {
     fn run_in(
         &self,
         group: Option<Arc<dyn Group>>,
-        device: &Device,
+        named: Option<&String>,
         console: &Console,
     ) -> Result<ExitCode, Error> {
+        let device = &named.map_or_else(|| self.device.open(), |name| device("--devices", name))?;
         let given = self.settings.table()?;
         let resumes = self.resume.is_some();
         let trainer = match &self.resume {
@@ -176,6 +184,8 @@ fn train(trainer: &mut Trainer, console: &Console, verbose: bool) -> Result<Exit
         // A run that diverged would diverge again.
         let mended = match error {
             TrainError::NonFiniteAt { found, .. } => matches!(found, NonFinite::Input { .. }),
+            // Another rank knows why.
+            TrainError::Lost(_) => false,
             _ => true,
         };
         if mended && trainer.folder().last().exists() {
