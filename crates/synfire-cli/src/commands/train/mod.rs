@@ -81,14 +81,20 @@ impl Train {
         }
         match &self.devices[..] {
             [] | [_] => self.run_in(None, self.devices.first(), console),
-            devices => thread::scope(|scope| {
-                let begin =
-                    |(group, device)| scope.spawn(move || self.run_rank(&group, Some(device), console));
-                let ranks: Vec<_> = Threads::new(devices.len()).into_iter().zip(devices).map(begin).collect();
-                let ended =
-                    ranks.into_iter().map(|rank| rank.join().unwrap_or_else(|panic| resume_unwind(panic)));
-                ended.collect::<Vec<_>>().swap_remove(0)
-            }),
+            devices => {
+                // A name that says nothing is told once, before any of them begins.
+                devices.iter().try_for_each(|name| device("--devices", name).map(drop))?;
+                thread::scope(|scope| {
+                    let begin =
+                        |(group, device)| scope.spawn(move || self.run_rank(&group, Some(device), console));
+                    let ranks: Vec<_> =
+                        Threads::new(devices.len()).into_iter().zip(devices).map(begin).collect();
+                    let ended = ranks
+                        .into_iter()
+                        .map(|rank| rank.join().unwrap_or_else(|panic| resume_unwind(panic)));
+                    ended.collect::<Vec<_>>().swap_remove(0)
+                })
+            }
         }
     }
 
