@@ -61,6 +61,9 @@ mod mpi {
     use std::thread::{self, JoinHandle};
     use synfire::parallel::{Group, Lost, Pending};
 
+    /// Gradients, and who waits for their sum.
+    type Given = (Vec<f32>, Sender<Vec<f32>>);
+
     /// A communicator, of which one thread at a time makes use.
     struct Handle(SimpleCommunicator);
 
@@ -83,8 +86,8 @@ mod mpi {
         rank: usize,
         size: usize,
         world: Handle,
-        /// Gradients, and who waits for their sum; none once this rank has left.
-        gradients: Mutex<Option<Sender<(Vec<f32>, Sender<Vec<f32>>)>>>,
+        /// To the thread that adds them up; none once this rank has left.
+        gradients: Mutex<Option<Sender<Given>>>,
         worker: Option<JoinHandle<()>>,
         /// Ends MPI, after everything else.
         _universe: Universe,
@@ -106,7 +109,7 @@ mod mpi {
             }
             let world = universe.world();
             let communicator = Handle(world.duplicate());
-            let (gradients, given) = channel::<(Vec<f32>, Sender<Vec<f32>>)>();
+            let (gradients, given) = channel::<Given>();
             let worker = thread::spawn(move || {
                 for (values, to) in given {
                     let mut sums = vec![0.0; values.len()];

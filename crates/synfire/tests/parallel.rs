@@ -84,7 +84,7 @@ fn together<T: Send>(size: usize, work: impl Fn(Arc<dyn Group>) -> T + Sync) -> 
                 })
             }
         };
-        let ranks: Vec<_> = Threads::new(size).into_iter().map(|group| scope.spawn(rank(group))).collect();
+        let ranks: Vec<_> = Threads::ranks(size).into_iter().map(|group| scope.spawn(rank(group))).collect();
         ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
     })
 }
@@ -275,7 +275,7 @@ fn a_rank_that_is_lost_on_the_way_back_ends_the_others() {
     let found = together(2, |group| {
         if group.rank() == 1 {
             // The statistics of the one block are added up forward; on the way back this rank is gone.
-            group.sum(&mut vec![0.0; 2 * 4 + 1]).unwrap();
+            group.sum(&mut [0.0; 2 * 4 + 1]).unwrap();
             group.leave();
             return None;
         }

@@ -375,7 +375,7 @@ pub trait SpikeOps: Backend {
         beta: FloatTensor<Self>,
         config: NormConfig,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
-    /// See [`mark`].
+    /// Notes down for [`parallel`](crate::parallel) that `x`, a leaf of the tape, is the parameter at `place`.
     fn mark_op(x: FloatTensor<Self>, place: usize) -> FloatTensor<Self>;
     /// See [`lif`].
     fn lif_op(current: FloatTensor<Self>, shape: LifShape) -> FloatTensor<Self>;

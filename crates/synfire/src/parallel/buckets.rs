@@ -13,13 +13,16 @@ pub(super) struct Buckets {
     /// Which parameter a node of the tape is.
     places: HashMap<NodeId, usize>,
     filling: Bucket,
-    sent: Vec<(Vec<(usize, usize)>, Box<dyn Pending>)>,
+    sent: Vec<(Vec<Part>, Box<dyn Pending>)>,
 }
 
-/// Gradients behind each other: which parameter's, and how many values.
+/// Which parameter's gradient, and how many values.
+type Part = (usize, usize);
+
+/// Gradients behind each other.
 #[derive(Default)]
 struct Bucket {
-    parts: Vec<(usize, usize)>,
+    parts: Vec<Part>,
     values: Vec<f32>,
 }
 

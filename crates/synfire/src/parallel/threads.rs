@@ -46,7 +46,7 @@ impl fmt::Debug for Threads {
 
 impl Threads {
     /// So many ranks.
-    pub fn new(size: usize) -> Vec<Arc<dyn Group>> {
+    pub fn ranks(size: usize) -> Vec<Arc<dyn Group>> {
         let shared = Arc::new(Shared::default());
         let rank = |rank| Self { rank, size, shared: shared.clone(), begun: Mutex::default() };
         (0..size).map(|i| Arc::new(rank(i)) as Arc<dyn Group>).collect()

@@ -88,7 +88,7 @@ impl Train {
                     let begin =
                         |(group, device)| scope.spawn(move || self.run_rank(&group, Some(device), console));
                     let ranks: Vec<_> =
-                        Threads::new(devices.len()).into_iter().zip(devices).map(begin).collect();
+                        Threads::ranks(devices.len()).into_iter().zip(devices).map(begin).collect();
                     let ended = ranks
                         .into_iter()
                         .map(|rank| rank.join().unwrap_or_else(|panic| resume_unwind(panic)));
