@@ -17,6 +17,7 @@ use synfire::ops::{
     self, AdamWStep, BlockConfig, BlockShape, ConvShape, IntegratorShape, Lif, LifShape, LinearShape,
     MeanShape, Method, NormConfig, Pool, PoolShape, Pooling, Precision, RunningShape, SpikeKernels, portable,
 };
+use synfire::parallel::{Team, Threads, during};
 
 /// The device under test, or why there is none.
 fn device() -> Result<Device, String> {
@@ -369,10 +370,18 @@ fn block(gpu: &Gpu, config: BlockConfig) {
 
         let out = [shape.steps * shape.batch, shape.out_height(), shape.out_width(), shape.channels];
         let grad = gpu.random(seed ^ 3, &out);
-        let found = Cube::block_backward(config, z.gpu, found, gamma.gpu, beta.gpu, grad.gpu);
+        let back = || {
+            let [z, gamma, beta, grad] = [&z, &gamma, &beta, &grad].map(|both| both.gpu.clone());
+            Cube::block_backward(config, z, found.clone(), gamma, beta, grad)
+        };
+        // Where ranks share the statistics, of whom there is one here, it goes another way.
+        let team = Team { group: Threads::ranks(1).remove(0), sync_norm: true, weight: 1.0 };
+        let ways = [("alone", back()), ("as a rank", during(Some(team), back))];
         let expected = ops::block::backward::<Flex>(config, z.cpu, stats, gamma.cpu, beta.cpu, grad.cpu);
-        for (i, part) in ["input", "gamma", "beta"].into_iter().enumerate() {
-            agree(&format!("{what}: {part}"), &found[i], &expected[i], 10.0);
+        for (way, found) in ways {
+            for (i, part) in ["input", "gamma", "beta"].into_iter().enumerate() {
+                agree(&format!("{what}: {part} {way}"), &found[i], &expected[i], 10.0);
+            }
         }
         return;
     }
