@@ -1,3 +1,6 @@
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,19 +11,9 @@ from torch.nn import functional as F  # noqa: E402
 
 import synfire.torch as st  # noqa: E402
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 
-class Rectangle(torch.autograd.Function):
-    """A step whose derivative is 1 within half of the threshold."""
-
-    @staticmethod
-    def forward(ctx, distance):
-        ctx.save_for_backward(distance)
-        return (distance > 0).to(distance.dtype)
-
-    @staticmethod
-    def backward(ctx, grad):
-        (distance,) = ctx.saved_tensors
-        return grad * (distance.abs() < 0.5)
+from torch_forms import Rectangle  # noqa: E402
 
 
 def reference(current, method, threshold=0.5, decay=0.9, alpha=0.2):

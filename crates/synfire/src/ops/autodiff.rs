@@ -12,24 +12,18 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{AutodiffBackend, TensorMetadata};
-use burn::tensor::{Shape, TensorData, read_sync};
-
-/// A tensor's values.
-fn host<B: SpikeKernels>(tensor: FloatTensor<B>) -> Vec<f32> {
-    let data = read_sync(B::float_into_data(tensor)).expect("a tensor can be read");
-    data.try_into_vec::<f32>().expect("f32 values")
-}
+use burn::tensor::{Shape, TensorData};
 
 /// Registers the error of a parameter, and gives it to the ranks that share the step.
 fn give<B: SpikeKernels>(grads: &mut Gradients, node: NodeId, error: FloatTensor<B>) {
-    parallel::gradient(node, || host::<B>(error.clone()));
+    parallel::gradient(node, || portable::host::<B>(error.clone()));
     grads.register::<B>(node, error);
 }
 
 /// Statistics of a batch norm over the rows of all ranks that share it.
 fn of_all<B: SpikeKernels>(rows: usize, stats: Stats<FloatTensor<B>>) -> Stats<FloatTensor<B>> {
     let device = stats.mean.device();
-    let (mut mean, mut variance) = (host::<B>(stats.mean), host::<B>(stats.variance));
+    let (mut mean, mut variance) = (portable::host::<B>(stats.mean), portable::host::<B>(stats.variance));
     parallel::all_statistics(&mut mean, &mut variance, rows);
     let tensor = |values: Vec<f32>| {
         let n = values.len();

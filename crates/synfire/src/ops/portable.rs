@@ -220,6 +220,12 @@ pub fn batch_norm_backward<B: Backend>(
     [B::float_reshape(for_x, out), for_gamma, for_beta]
 }
 
+/// A tensor's values.
+pub(super) fn host<B: Backend>(tensor: FloatTensor<B>) -> Vec<f32> {
+    let data = read_sync(B::float_into_data(tensor)).expect("a tensor can be read");
+    data.try_into_vec::<f32>().expect("f32 values")
+}
+
 /// Sums over the rows of this rank, `[steps, 1, C]`, to those over the rows of all, and how many rows these are.
 fn of_all_rows<B: Backend>(
     s: &NormShape,
@@ -228,11 +234,8 @@ fn of_all_rows<B: Backend>(
     product: FloatTensor<B>,
 ) -> (FloatTensor<B>, FloatTensor<B>, f64) {
     let device = sum.device();
-    let host = |tensor| {
-        let data = read_sync(B::float_into_data(tensor)).expect("a tensor can be read");
-        data.iter::<f64>().collect::<Vec<_>>()
-    };
-    let mut sums = [host(sum), host(product)].concat();
+    let own = [host::<B>(sum), host::<B>(product)].concat();
+    let mut sums: Vec<f64> = own.into_iter().map(f64::from).collect();
     let rows = others.add(&mut sums, s.rows);
     let tensor = |values: &[f64]| {
         let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();

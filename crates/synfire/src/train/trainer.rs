@@ -14,7 +14,7 @@ use crate::file::FileError;
 use crate::loss::mean_over_time;
 use crate::net::{Net, NonFinite, Pass, Plan, Readout};
 use crate::optim::{self, Optimizer};
-use crate::parallel::{self, Group, Team};
+use crate::parallel::{self, Group, Lost, Team};
 use burn::tensor::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -343,9 +343,7 @@ impl Trainer {
         };
         let Some(own) = evaluate(net, loader, config, ann, &mut go_on)? else { return Ok(None) };
         let all = own.of_all(&**group, if ann { 1 } else { config.time_steps })?;
-        let mut stops = [f64::from(u8::from(*stop))];
-        group.sum(&mut stops)?;
-        Ok((stops[0] == 0.0).then_some(all))
+        Ok((!anybody(&**group, *stop)?).then_some(all))
     }
 
     /// Has the cache make the frames that it lacks; `false` if somebody stopped it.
@@ -355,9 +353,7 @@ impl Trainer {
         let mut go_on = true;
         for turn in [group.rank() == 0, group.rank() > 0] {
             go_on = go_on && (!turn || self.frame_here(observer)?);
-            let mut stops = [f64::from(u8::from(!go_on))];
-            group.sum(&mut stops)?;
-            go_on = stops[0] == 0.0;
+            go_on = !anybody(&*group, !go_on)?;
         }
         Ok(go_on)
     }
@@ -667,6 +663,13 @@ impl Trainer {
         self.checkpoint()?;
         Ok(Outcome::Finished(Box::new(summary)))
     }
+}
+
+/// Whether any rank says so.
+fn anybody(group: &dyn Group, own: bool) -> Result<bool, Lost> {
+    let mut says = [f64::from(u8::from(own))];
+    group.sum(&mut says)?;
+    Ok(says[0] > 0.0)
 }
 
 /// Tells all ranks, in the same words, what the first that is not at one with rank 0 says.
