@@ -1,8 +1,9 @@
 //! Data sets.
 
+use crate::arrays::{Out, Typed};
 use crate::error::{raise, value};
 use crate::threads::Work;
-use numpy::{IntoPyArray, PyArray1, PyArrayDyn, PyArrayMethods};
+use numpy::{IntoPyArray, Ix1, IxDyn, PyArrayMethods};
 use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError};
 use pyo3::prelude::*;
 use std::path::PathBuf;
@@ -68,19 +69,20 @@ impl Samples {
         self.source.sample_shape(&self.frames)
     }
 
-    fn labels<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<i64>> {
-        self.source.labels().into_iter().map(|label| label as i64).collect::<Vec<_>>().into_pyarray(py)
+    fn labels<'py>(&self, py: Python<'py>) -> Out<'py, i64, Ix1> {
+        let labels: Vec<i64> = self.source.labels().into_iter().map(|label| label as i64).collect();
+        Typed(labels.into_pyarray(py))
     }
 
     /// A sample and its label.
-    fn sample<'py>(&self, py: Python<'py>, i: usize) -> PyResult<(Bound<'py, PyArrayDyn<f32>>, usize)> {
+    fn sample<'py>(&self, py: Python<'py>, i: usize) -> PyResult<(Out<'py, f32, IxDyn>, usize)> {
         if i >= self.source.len() {
             return Err(PyIndexError::new_err(format!("sample {i} of {}", self.source.len())));
         }
         let shape = self.source.sample_shape(&self.frames);
         let mut values = crate::events::zeros(&shape)?;
         py.work(|| self.source.load(i, &self.frames, &mut values)).map_err(raise)?;
-        Ok((values.into_pyarray(py).reshape(shape)?, self.source.label(i)))
+        Ok((Typed(values.into_pyarray(py).reshape(shape)?), self.source.label(i)))
     }
 
     /// Batches of an epoch: shuffled by a seed and an epoch, and augmented, or in the order of the files.
@@ -121,7 +123,7 @@ pub(crate) struct BatchIterator {
 }
 
 /// Samples and labels.
-type Pair<'py> = (Bound<'py, PyArrayDyn<f32>>, Bound<'py, PyArray1<i64>>);
+type Pair<'py> = (Out<'py, f32, IxDyn>, Out<'py, i64, Ix1>);
 
 #[pymethods]
 impl BatchIterator {
@@ -141,7 +143,7 @@ impl BatchIterator {
         })?;
         next.map(|batch| {
             let labels: Vec<i64> = batch.labels.iter().map(|&label| label as i64).collect();
-            Ok((batch.images.into_pyarray(py).reshape(batch.shape)?, labels.into_pyarray(py)))
+            Ok((Typed(batch.images.into_pyarray(py).reshape(batch.shape)?), Typed(labels.into_pyarray(py))))
         })
         .transpose()
     }

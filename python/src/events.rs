@@ -1,11 +1,9 @@
 //! Recordings. Events cross as bytes of the dtype that `synfire.events` names.
 
+use crate::arrays::{In, Out, Typed};
 use crate::error::{raise, value};
 use crate::threads::Work;
-use numpy::{
-    IntoPyArray, PyArray1, PyArrayDyn, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3,
-    PyUntypedArrayMethods,
-};
+use numpy::{IntoPyArray, Ix1, Ix2, Ix3, IxDyn, PyArrayMethods, PyUntypedArrayMethods};
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use std::path::PathBuf;
@@ -25,7 +23,7 @@ const MOST_NOISE: f64 = 1e9;
 const EVENT: usize = 8 + 2 + 2 + 1;
 
 /// Events as the bytes of an array, and the sensor that saw them.
-type Bytes<'py> = (Bound<'py, PyArray1<u8>>, (u16, u16), bool);
+type Bytes<'py> = (Out<'py, u8, Ix1>, (u16, u16), bool);
 
 fn bytes_of(events: &[Event]) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::with_capacity(events.len() * EVENT);
@@ -63,7 +61,7 @@ fn recording(bytes: &[u8], (width, height): (u16, u16)) -> PyResult<Recording> {
 fn array<'py>(py: Python<'py>, recording: &Recording, simulated: bool) -> PyResult<Bytes<'py>> {
     let bytes = py.work(|| bytes_of(&recording.events)).map_err(value)?;
     let Sensor { width, height } = recording.sensor;
-    Ok((bytes.into_pyarray(py), (width, height), simulated))
+    Ok((Typed(bytes.into_pyarray(py)), (width, height), simulated))
 }
 
 #[pyfunction]
@@ -107,7 +105,7 @@ pub(crate) fn recording_info(
 pub(crate) fn write_events(
     py: Python<'_>,
     path: PathBuf,
-    events: PyReadonlyArray1<'_, u8>,
+    events: In<'_, u8, Ix1>,
     sensor: (u16, u16),
     format: Option<&str>,
     simulated: bool,
@@ -132,7 +130,7 @@ pub(crate) fn write_events(
 #[allow(clippy::too_many_arguments, reason = "each a choice of its own")]
 pub(crate) fn events_to_frames<'py>(
     py: Python<'py>,
-    events: PyReadonlyArray1<'py, u8>,
+    events: In<'py, u8, Ix1>,
     sensor: (u16, u16),
     steps: usize,
     framing: &str,
@@ -140,7 +138,7 @@ pub(crate) fn events_to_frames<'py>(
     downsampling: &str,
     polarities: &str,
     values: &str,
-) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
+) -> PyResult<Out<'py, f32, IxDyn>> {
     let recording = recording(events.as_slice()?, sensor)?;
     let spec = FrameSpec {
         steps,
@@ -153,7 +151,7 @@ pub(crate) fn events_to_frames<'py>(
     let shape = spec.shape(recording.sensor);
     let mut frames = zeros(&shape)?;
     py.work(|| to_frames(&recording, &spec, &mut frames)).map_err(raise)?;
-    frames.into_pyarray(py).reshape(shape).map(|array| array.to_dyn().clone())
+    frames.into_pyarray(py).reshape(shape).map(|array| Typed(array.to_dyn().clone()))
 }
 
 /// Room for values, or the error of too little memory rather than the end of the process.
@@ -187,7 +185,7 @@ fn camera((on, off, mismatch, refractory, noise, dark): Given, usual: CameraSett
 #[pyfunction]
 pub(crate) fn simulate_image<'py>(
     py: Python<'py>,
-    image: PyReadonlyArray2<'py, f32>,
+    image: In<'py, f32, Ix2>,
     protocol: &str,
     settings: Given,
     seed: u64,
@@ -207,7 +205,7 @@ pub(crate) fn simulate_image<'py>(
 #[pyfunction]
 pub(crate) fn simulate_video<'py>(
     py: Python<'py>,
-    frames: PyReadonlyArray3<'py, f32>,
+    frames: In<'py, f32, Ix3>,
     fps: f64,
     settings: Given,
     seed: u64,
@@ -264,7 +262,7 @@ pub(crate) fn simulate_gesture<'py>(
 
 /// What is wrong with a recording; nothing if it is sound.
 #[pyfunction]
-pub(crate) fn events_problems(events: PyReadonlyArray1<'_, u8>, sensor: (u16, u16)) -> PyResult<Vec<String>> {
+pub(crate) fn events_problems(events: In<'_, u8, Ix1>, sensor: (u16, u16)) -> PyResult<Vec<String>> {
     let recording = recording(events.as_slice()?, sensor)?;
     Ok(Statistics::of(&recording).problems().iter().map(ToString::to_string).collect())
 }

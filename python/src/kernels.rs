@@ -1,10 +1,11 @@
 //! The kernels on arrays, for modules of PyTorch: contiguous `float32`, channels last. Lengths are checked here, since the kernels
 //! panic where they do not fit.
 
+use crate::arrays::{In, InOut, Out, Typed};
 use crate::error::{raise, value};
 use crate::events::zeros;
 use crate::threads::Work;
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadwriteArray1};
+use numpy::{IntoPyArray, Ix1};
 use pyo3::prelude::*;
 use synfire_kernels::bf16::Precision;
 use synfire_kernels::block::{self, BlockShape, Pool};
@@ -13,8 +14,8 @@ use synfire_kernels::isa::Isa;
 use synfire_kernels::neuron::{self, Lif, Method};
 use synfire_kernels::norm::{self, Normalisation};
 
-type Floats<'py> = PyReadonlyArray1<'py, f32>;
-type Out<'py> = Bound<'py, PyArray1<f32>>;
+type Floats<'py> = In<'py, f32, Ix1>;
+type Made<'py> = Out<'py, f32, Ix1>;
 
 /// Checks that so many values are there.
 fn check(name: &str, found: usize, expected: usize) -> PyResult<()> {
@@ -54,8 +55,8 @@ fn lif_of((method, threshold, decay, alpha): Neuron<'_>) -> PyResult<Lif> {
 pub(crate) fn lif_forward(
     py: Python<'_>,
     current: Floats<'_>,
-    mut spikes: PyReadwriteArray1<'_, f32>,
-    mut membrane: PyReadwriteArray1<'_, f32>,
+    mut spikes: InOut<'_, f32, Ix1>,
+    mut membrane: InOut<'_, f32, Ix1>,
     steps: usize,
     neuron: Neuron<'_>,
 ) -> PyResult<()> {
@@ -74,7 +75,7 @@ pub(crate) fn lif_backward(
     py: Python<'_>,
     membrane: Floats<'_>,
     grad: Floats<'_>,
-    mut out: PyReadwriteArray1<'_, f32>,
+    mut out: InOut<'_, f32, Ix1>,
     steps: usize,
     neuron: Neuron<'_>,
 ) -> PyResult<()> {
@@ -122,14 +123,14 @@ pub(crate) fn conv_forward<'py>(
     weight: Floats<'py>,
     bias: Floats<'py>,
     shape: Conv,
-) -> PyResult<Out<'py>> {
+) -> PyResult<Made<'py>> {
     let (s, x, weight, bias) = (conv_shape(shape)?, x.as_slice()?, weight.as_slice()?, bias.as_slice()?);
     check("the input", x.len(), s.input_len())?;
     check("the weight", weight.len(), s.weight_len())?;
     check("the bias", bias.len(), s.out_channels)?;
     let mut y = zeros(&[s.output_len()])?;
     py.work(|| conv::conv2d(Isa::detect(), &s, x, weight, Some(bias), &mut y));
-    Ok(y.into_pyarray(py))
+    Ok(Typed(y.into_pyarray(py)))
 }
 
 /// The errors of the input, where wanted, of the weight and of the bias. Where the input is `spikes` of neurons that do not hear the
@@ -143,7 +144,7 @@ pub(crate) fn conv_backward<'py>(
     shape: Conv,
     input: bool,
     spikes: bool,
-) -> PyResult<(Option<Out<'py>>, Out<'py>, Out<'py>)> {
+) -> PyResult<(Option<Made<'py>>, Made<'py>, Made<'py>)> {
     let (s, x, weight, grad) = (conv_shape(shape)?, x.as_slice()?, weight.as_slice()?, grad.as_slice()?);
     check("the input", x.len(), s.input_len())?;
     check("the weight", weight.len(), s.weight_len())?;
@@ -158,7 +159,11 @@ pub(crate) fn conv_backward<'py>(
         conv::conv2d_weight_grad(isa, &s, x, grad, &mut grad_weight);
         conv::bias_grad(isa, s.out_channels, grad, &mut grad_bias);
     });
-    Ok((grad_x.map(|grad| grad.into_pyarray(py)), grad_weight.into_pyarray(py), grad_bias.into_pyarray(py)))
+    Ok((
+        grad_x.map(|grad| Typed(grad.into_pyarray(py))),
+        Typed(grad_weight.into_pyarray(py)),
+        Typed(grad_bias.into_pyarray(py)),
+    ))
 }
 
 /// Steps, batch, height, width, channels, whether all steps are normalised together, and the pooling's kind and side.
@@ -189,13 +194,13 @@ pub(crate) fn block_statistics<'py>(
     py: Python<'py>,
     z: Floats<'py>,
     shape: Block<'_>,
-) -> PyResult<(Out<'py>, Out<'py>)> {
+) -> PyResult<(Made<'py>, Made<'py>)> {
     let (s, z) = (block_shape(shape)?, z.as_slice()?);
     check("the input", z.len(), s.input_len())?;
     let n = s.norm().statistics();
     let (mut mean, mut variance) = (zeros(&[n])?, zeros(&[n])?);
     py.work(|| norm::statistics(Isa::detect(), &s.norm(), z, &mut mean, &mut variance));
-    Ok((mean.into_pyarray(py), variance.into_pyarray(py)))
+    Ok((Typed(mean.into_pyarray(py)), Typed(variance.into_pyarray(py))))
 }
 
 /// Mean, variance, scale and shift of the batch norm, what is added to the variance, and whether a ReLU stands behind it.
@@ -221,13 +226,13 @@ pub(crate) fn block_forward<'py>(
     norm: Norm<'py>,
     shape: Block<'_>,
     neuron: Neuron<'_>,
-) -> PyResult<Out<'py>> {
+) -> PyResult<Made<'py>> {
     let (s, lif, z) = (block_shape(shape)?, lif_of(neuron)?, z.as_slice()?);
     check("the input", z.len(), s.input_len())?;
     let norm = normalisation(&norm, &s)?;
     let mut y = zeros(&[s.output_len()])?;
     py.work(|| block::block(Isa::detect(), &s, &lif, &norm, z, &mut y));
-    Ok(y.into_pyarray(py))
+    Ok(Typed(y.into_pyarray(py)))
 }
 
 /// The errors of the input, the scale and the shift.
@@ -239,7 +244,7 @@ pub(crate) fn block_backward<'py>(
     grad: Floats<'py>,
     shape: Block<'_>,
     neuron: Neuron<'_>,
-) -> PyResult<(Out<'py>, Out<'py>, Out<'py>)> {
+) -> PyResult<(Made<'py>, Made<'py>, Made<'py>)> {
     let (s, lif, z, grad) = (block_shape(shape)?, lif_of(neuron)?, z.as_slice()?, grad.as_slice()?);
     check("the input", z.len(), s.input_len())?;
     check("the error", grad.len(), s.output_len())?;
@@ -249,5 +254,5 @@ pub(crate) fn block_backward<'py>(
     py.work(|| {
         block::block_backward(Isa::detect(), &s, &lif, &norm, &mut grad_z, grad, &mut gamma, &mut beta);
     });
-    Ok((grad_z.into_pyarray(py), gamma.into_pyarray(py), beta.into_pyarray(py)))
+    Ok((Typed(grad_z.into_pyarray(py)), Typed(gamma.into_pyarray(py)), Typed(beta.into_pyarray(py))))
 }

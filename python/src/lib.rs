@@ -1,6 +1,7 @@
 //! The compiled part of the Python package `synfire`: what needs speed or Rust's crates. Names, arguments and documentation that users see
 //! are in `python/synfire`, which checks arrays before they come here.
 
+mod arrays;
 mod data;
 mod error;
 mod events;
@@ -11,9 +12,6 @@ mod threads;
 /// The compiled part of synfire.
 #[pyo3::pymodule(gil_used = false)]
 mod _synfire {
-    use crate::threads;
-    use pyo3::prelude::*;
-
     #[pymodule_export]
     use crate::data::{BatchIterator, Samples, data_sets};
     #[pymodule_export]
@@ -29,9 +27,7 @@ mod _synfire {
     #[pymodule_export]
     use crate::network::Core;
 
-    #[pymodule_init]
-    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        threads::register();
-        module.add("__version__", env!("CARGO_PKG_VERSION"))
-    }
+    #[pymodule_export]
+    #[allow(non_upper_case_globals, reason = "Python's name")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
 }

@@ -1,10 +1,11 @@
 //! Networks. Threads may share one; long work leaves the interpreter to others.
 
+use crate::arrays::{Heard, In, Named, Out, Typed, Values};
 use crate::data::{Samples, config_of};
 use crate::error::{config, non_finite, raise, train, value};
 use crate::threads::Work;
 use burn::tensor::Device;
-use numpy::{IntoPyArray, PyArrayDyn, PyArrayMethods, PyReadonlyArray1, PyReadonlyArrayDyn};
+use numpy::{IntoPyArray, Ix1, IxDyn, PyArrayMethods};
 use pyo3::exceptions::{PyKeyError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -43,7 +44,7 @@ pub(crate) struct Core(Mutex<State>);
 #[derive(FromPyObject)]
 enum Given<'py> {
     Set(PyRef<'py, Samples>),
-    Arrays(PyReadonlyArrayDyn<'py, f32>, PyReadonlyArray1<'py, i64>),
+    Arrays(Values<'py>, In<'py, i64, Ix1>),
 }
 
 fn broken() -> PyErr {
@@ -97,12 +98,12 @@ impl State {
 impl Core {
     /// A fresh network; `settings` are those of a run, as JSON.
     #[new]
-    fn new(input: [usize; 3], class_names: Vec<String>, settings: &str) -> PyResult<Self> {
+    fn new(py: Python<'_>, input: [usize; 3], class_names: Vec<String>, settings: &str) -> PyResult<Self> {
         let settings = config_of(settings)?;
         settings.validate().map_err(config)?;
         let plan = settings.plan(input, class_names.len()).map_err(config)?;
         check_inference(&plan, 1, settings.time_steps).map_err(config)?;
-        let net = settings.build(plan, settings.seed, &Device::flex());
+        let net = py.work(|| settings.build(plan, settings.seed, &Device::flex()));
         let network = Described { config: settings, input, sensor: None, class_names };
         Ok(Self(Mutex::new(State { network, net, checkpoint: None })))
     }
@@ -135,12 +136,7 @@ impl Core {
     }
 
     /// What each class gets at each time step, `[T, N, classes]`.
-    fn forward<'py>(
-        &self,
-        py: Python<'py>,
-        x: PyReadonlyArrayDyn<'py, f32>,
-        batch: usize,
-    ) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
+    fn forward<'py>(&self, py: Python<'py>, x: Values<'py>, batch: usize) -> PyResult<Out<'py, f32, IxDyn>> {
         let (values, shape) = (x.as_slice()?, x.as_array().shape().to_vec());
         let (n, rest) = (shape[0], shape[1..].to_vec());
         let size = rest.iter().product::<usize>();
@@ -170,11 +166,11 @@ impl Core {
             }
             Ok::<_, PyErr>((out, steps, classes))
         })?;
-        out.into_pyarray(py).reshape(vec![steps, n, classes])
+        Ok(Typed(out.into_pyarray(py).reshape(vec![steps, n, classes])?))
     }
 
     /// Spikes of every layer of neurons by its name, `[T, N, C, H, W]` or `[T, N, units]`, as 0 and 1.
-    fn spikes<'py>(&self, py: Python<'py>, x: PyReadonlyArrayDyn<'py, f32>) -> PyResult<Bound<'py, PyDict>> {
+    fn spikes<'py>(&self, py: Python<'py>, x: Values<'py>) -> PyResult<Named<'py>> {
         let (values, shape) = (x.as_slice()?, x.as_array().shape().to_vec());
         let layers = py.work(|| {
             let mut state = self.state()?;
@@ -201,7 +197,7 @@ impl Core {
             let array = if sizes.len() == 3 { array.permute(Some([0, 1, 4, 2, 3]))? } else { array };
             out.set_item(name, array)?;
         }
-        Ok(out)
+        Ok(Named(out))
     }
 
     /// Trains anew with these settings and keeps the epoch with the best validation. `heard` is called with the kind of what
@@ -211,7 +207,7 @@ impl Core {
         py: Python<'_>,
         given: Given<'_>,
         settings: &str,
-        heard: Py<PyAny>,
+        heard: Heard,
         out: Option<PathBuf>,
     ) -> PyResult<String> {
         let Described { input, class_names, .. } = self.state()?.network;
@@ -233,7 +229,7 @@ impl Core {
         py.work(|| {
             let scratch = tempfile::tempdir().map_err(raise)?;
             let folder = out.unwrap_or_else(|| scratch.path().join("run"));
-            let mut listener = Listener { heard, asked: Instant::now(), failed: None };
+            let mut listener = Listener { heard: heard.0, asked: Instant::now(), failed: None };
             let mut trainer =
                 Trainer::start_on(settings, data, RunFolder::new(&folder), &Device::flex()).map_err(train)?;
             let outcome = trainer.run(&mut listener);
@@ -292,24 +288,25 @@ impl Core {
     }
 
     /// Parameters and running statistics, by PyTorch's names.
-    fn state_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let state = self.state()?.net.state();
+    fn state_dict<'py>(&self, py: Python<'py>) -> PyResult<Named<'py>> {
+        let mut own = self.state()?;
+        let state = py.work(|| own.net.state());
         let out = PyDict::new(py);
         for (name, tensor) in state {
             out.set_item(name, tensor.values.into_pyarray(py).reshape(tensor.shape)?)?;
         }
-        Ok(out)
+        Ok(Named(out))
     }
 
-    fn load_state_dict(&self, state: &Bound<'_, PyDict>) -> PyResult<()> {
+    fn load_state_dict(&self, py: Python<'_>, state: Named<'_>) -> PyResult<()> {
         let mut tensors = TensorMap::new();
-        for (name, values) in state {
-            let values: PyReadonlyArrayDyn<'_, f32> = values.extract()?;
+        for (name, values) in &state.0 {
+            let values: Values<'_> = values.extract()?;
             let shape = values.as_array().shape().to_vec();
             tensors.insert(name.extract()?, HostTensor { shape, values: values.as_slice()?.to_vec() });
         }
         let mut own = self.state()?;
-        own.net.load_state(&tensors).map_err(|e| match e {
+        py.work(|| own.net.load_state(&tensors)).map_err(|e| match e {
             StateError::Shape { .. } => value(e.to_string()),
             _ => PyKeyError::new_err(e.to_string()),
         })?;
@@ -420,11 +417,7 @@ impl Core {
 }
 
 /// A data set of arrays, all of them to train on.
-fn data_of(
-    x: &PyReadonlyArrayDyn<'_, f32>,
-    y: &PyReadonlyArray1<'_, i64>,
-    class_names: &[String],
-) -> PyResult<DataSet> {
+fn data_of(x: &Values<'_>, y: &In<'_, i64, Ix1>, class_names: &[String]) -> PyResult<DataSet> {
     let shape = x.as_array().shape().to_vec();
     let classes = class_names.len();
     let label = |&label: &i64| match usize::try_from(label) {

@@ -4,14 +4,10 @@ use pyo3::prelude::*;
 use rayon::ThreadPool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// The process that imported the package. Its kernels run on rayon's own threads.
+/// The process that worked first. Its kernels run on rayon's own threads.
 static PARENT: OnceLock<u32> = OnceLock::new();
 /// Of a process that was forked: which it is, and its threads.
 static FORKED: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
-
-pub(crate) fn register() {
-    PARENT.get_or_init(std::process::id);
-}
 
 /// The threads of this process, if it was forked.
 fn forked() -> Option<Arc<ThreadPool>> {
@@ -29,7 +25,7 @@ fn forked() -> Option<Arc<ThreadPool>> {
     Some(pool)
 }
 
-/// Long work, which leaves the interpreter to other threads. In a process that was forked Ctrl-C ends it no sooner than it is done.
+/// Long work, and all that may use the kernels' threads, which leaves the interpreter to others. In a process that was forked Ctrl-C ends it no sooner than it is done.
 pub(crate) trait Work {
     /// Runs `work`.
     fn work<T: Send>(self, work: impl FnOnce() -> T + Send) -> T;

@@ -351,7 +351,7 @@ class Network:
         """
         shape = None if input_shape is None else tuple(number(side, "a side of input_shape") for side in input_shape)
         steps = None if time_steps is None else number(time_steps, "time_steps")
-        core, notes = _synfire.Core.import_nir(fspath(path), dt, steps, shape)  # type: ignore[arg-type]
+        core, notes = _synfire.Core.import_nir(fspath(path), dt, steps, shape)
         for note in notes:
             warnings.warn(note, UserWarning, stacklevel=2)
         return cls._of(core)
