@@ -139,19 +139,30 @@ impl Node {
     }
 }
 
+/// A node and its name.
+pub(super) type Named<'a> = (&'a str, &'a Node);
+
+/// What stands in a row.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Part<'a> {
+    /// A node.
+    One(Named<'a>),
+    /// Two ways from the part in front of it to the one behind it, which adds them up; one of them may have no nodes.
+    Two([Vec<Named<'a>>; 2]),
+}
+
 impl Graph {
-    /// The nodes from input to output, where they stand in one row.
+    /// The nodes from input to output, where they stand in one row but for ways that part and meet again.
     ///
     /// # Errors
-    /// If there is not one input and one output, an edge names no node, or nodes branch, join, go in a circle or are reached by none.
-    pub fn in_a_row(&self) -> Result<Vec<(&str, &Node)>, String> {
+    /// If there is not one input and one output, an edge names no node, or nodes branch or join otherwise, go in a circle or are reached
+    /// by none.
+    pub(super) fn in_a_row(&self) -> Result<Vec<Part<'_>>, String> {
         for (from, to) in &self.edges {
             if let Some(missing) = [from, to].into_iter().find(|name| !self.nodes.contains_key(*name)) {
                 return Err(format!("the edge from `{from}` to `{to}`: there is no node `{missing}`"));
             }
         }
-        let edges: BTreeSet<(&str, &str)> =
-            self.edges.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
         let only = |kind: &str| {
             let mut of_kind = self.nodes.iter().filter(|(_, node)| node.kind() == kind);
             match (of_kind.next(), of_kind.next()) {
@@ -163,30 +174,84 @@ impl Graph {
             }
         };
         let (input, output) = (only("Input")?, only("Output")?);
-        let mut row = vec![input];
-        let mut seen = BTreeSet::from([input]);
-        while let Some(&last) = row.last().filter(|last| **last != output) {
-            let follow: Vec<&str> =
-                edges.iter().filter(|(from, _)| *from == last).map(|(_, to)| *to).collect();
-            let [next] = follow[..] else {
-                let to = follow.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
-                return Err(match follow.len() {
-                    0 => format!("no edge leads from `{last}` to the output"),
-                    _ => format!("node `{last}` leads to {to}: only nodes in one row can be read"),
-                });
+        let mut walk = Walk {
+            graph: self,
+            edges: self.edges.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect(),
+            seen: BTreeSet::from([input]),
+        };
+        let mut row = vec![Part::One((input, &self.nodes[input]))];
+        let mut last = input;
+        while last != output {
+            let (ways, next, meeting) = match walk.behind(last)?[..] {
+                [next] => (None, next, 1),
+                [a, b] => {
+                    let ((left, next), (right, other)) = (walk.way(a)?, walk.way(b)?);
+                    if next != other {
+                        return Err(format!(
+                            "node `{last}` leads to `{a}` and `{b}`, and on to `{next}` and `{other}`: ways that part have to meet \
+                             in the same node"
+                        ));
+                    }
+                    (Some([left, right]), next, 2)
+                }
+                _ => return Err(format!("node `{last}` leads to more than two nodes")),
             };
-            let into = edges.iter().filter(|(_, to)| *to == next).count();
-            if into > 1 {
-                return Err(format!("{into} edges lead to node `{next}`: only nodes in one row can be read"));
+            let into = walk.arriving(next);
+            if into != meeting {
+                return Err(format!("{into} edges lead to node `{next}`, expected {meeting}"));
             }
-            if !seen.insert(next) {
-                return Err(format!("its nodes go in a circle, back to `{next}`"));
-            }
-            row.push(next);
+            row.extend(ways.map(Part::Two));
+            row.push(Part::One(walk.take(next)?));
+            last = next;
         }
-        if let Some(lost) = self.nodes.keys().find(|name| !seen.contains(name.as_str())) {
+        if let Some(lost) = self.nodes.keys().find(|name| !walk.seen.contains(name.as_str())) {
             return Err(format!("node `{lost}` is not between input and output"));
         }
-        Ok(row.into_iter().map(|name| (name, &self.nodes[name])).collect())
+        Ok(row)
+    }
+}
+
+/// A way through a graph.
+struct Walk<'a> {
+    graph: &'a Graph,
+    edges: BTreeSet<(&'a str, &'a str)>,
+    seen: BTreeSet<&'a str>,
+}
+
+impl<'a> Walk<'a> {
+    /// The nodes that a node leads to, at least one.
+    fn behind(&self, name: &str) -> Result<Vec<&'a str>, String> {
+        let behind: Vec<&str> =
+            self.edges.iter().filter(|(from, _)| *from == name).map(|(_, to)| *to).collect();
+        if behind.is_empty() {
+            return Err(format!("no edge leads from `{name}` to the output"));
+        }
+        Ok(behind)
+    }
+
+    /// How many edges lead to a node.
+    fn arriving(&self, name: &str) -> usize {
+        self.edges.iter().filter(|(_, to)| *to == name).count()
+    }
+
+    /// Goes to a node, for the first time.
+    fn take(&mut self, name: &'a str) -> Result<Named<'a>, String> {
+        match self.seen.insert(name) {
+            true => Ok((name, &self.graph.nodes[name])),
+            false => Err(format!("its nodes go in a circle, back to `{name}`")),
+        }
+    }
+
+    /// The nodes from this one to where another way meets it, and that place.
+    fn way(&mut self, first: &'a str) -> Result<(Vec<Named<'a>>, &'a str), String> {
+        let (mut way, mut at) = (Vec::new(), first);
+        while self.arriving(at) == 1 {
+            way.push(self.take(at)?);
+            at = match self.behind(at)?[..] {
+                [next] => next,
+                _ => return Err(format!("ways part at node `{at}`, which is on one of two ways itself")),
+            };
+        }
+        Ok((way, at))
     }
 }
