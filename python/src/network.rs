@@ -404,7 +404,7 @@ impl Core {
             let imported = nir::import(&graph, dt, input, &Device::flex()).map_err(failed)?;
             let mut given = imported.settings();
             if let Some(steps) = time_steps.or(graph.metadata.time_steps) {
-                given.insert("time-steps".into(), (steps as i64).into());
+                given.insert("time-steps".into(), i64::try_from(steps).unwrap_or(i64::MAX).into());
             }
             let nir::Imported { net, class_names, notes } = imported;
             let mut settings = TrainConfig::resolve(None, given).map_err(config)?;

@@ -288,8 +288,8 @@ fn taken_up(
 fn from_nir(source: &Source, dt: Option<f64>, device: &Device, console: &Console) -> Result<ExitCode, Error> {
     let graph = nir::read(&source.file)?;
     let mut given = source.given();
-    if let Some(steps) = graph.metadata.time_steps.filter(|steps| (1..=MOST_STEPS).contains(steps)) {
-        given.entry("time-steps").or_insert((steps as i64).into());
+    if let Some(steps) = graph.metadata.time_steps {
+        given.entry("time-steps").or_insert(i64::try_from(steps).unwrap_or(i64::MAX).into());
     }
     let dt = dt.or(graph.metadata.dt).unwrap_or(nir::DT);
     let failed = |problem: String| Error::failed(format!("{}: {problem}", source.file.display()));
