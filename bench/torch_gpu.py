@@ -2,13 +2,16 @@
 """Training speed of a BPSTA network in PyTorch on an NVIDIA GPU: what `synfire bench --device cuda` is compared with.
 
     python bench/torch_gpu.py --net nmnist --batch-size 64 --time-steps 16 --form eager
+    python bench/torch_gpu.py --neurons 262144 --time-steps 16 --form spikingjelly
 
 Forms:
-  eager     one Python step per time step, single precision, as the paper's code does it
-  bf16      each layer over all T·B frames at once, channels last, bf16 autocast
-  compiled  the same by torch.compile with CUDA graphs: the fastest form we know of
+  eager         one Python step per time step, single precision, as the paper's code does it
+  bf16          each layer over all T·B frames at once, channels last, bf16 autocast
+  compiled      the same by torch.compile with CUDA graphs: the fastest form we know of
+  spikingjelly  as bf16, with SpikingJelly's LIF, by the kernels (CUDA, Triton) that it chooses: the surrogate's gradient
 Networks, input and what a step is are those of torch_forms.py. Printed is a JSON line with the samples per second of the
-median, slowest and fastest training step, and the peak of the GPU's memory.
+median, slowest and fastest training step, and the peak of the GPU's memory; with --neurons the milliseconds of a layer of neurons alone,
+forward and backward in single precision: the loop, the compiled function, or SpikingJelly's.
 """
 
 import argparse
@@ -72,29 +75,88 @@ class Layerwise(forms.Net):
         return x.permute(0, 3, 1, 2) if last else x
 
 
+class Peer:
+    """SpikingJelly's LIF over all steps. Its decay is 1 - 1/tau; its own kernels know no rectangle, so that the sigmoid stands in for it."""
+
+    def __init__(self):
+        from spikingjelly.activation_based import functional, neuron, surrogate
+
+        self.reset = functional.reset_net
+        self.lif = neuron.LIFNode(tau=1 / (1 - forms.DECAY), decay_input=False, v_threshold=forms.THRESHOLD, v_reset=0.0,
+                                  surrogate_function=surrogate.Sigmoid(), step_mode="m")
+
+    def __call__(self, current):
+        self.reset(self.lif)
+        return self.lif(current)
+
+
+def eager_neurons(current):
+    """One step after the other."""
+    neurons = forms.Lif()
+    return torch.stack([neurons(now) for now in current])
+
+
 def build(step, form):
     if form == "eager":
         return step.net("eager")
-    net = Layerwise(step, TracedLif.apply if form == "compiled" else forms.FusedLif.apply)
+    function = {"bf16": lambda: forms.FusedLif.apply, "compiled": lambda: TracedLif.apply, "spikingjelly": Peer}[form]()
+    net = Layerwise(step, function)
     return net.to(memory_format=torch.channels_last)
+
+
+def finished(args):
+    if args.device == "cuda":
+        torch.cuda.synchronize()
+
+
+def told(args):
+    """Of the machine, for every line."""
+    cuda = args.device == "cuda"
+    return {"form": args.form, "torch": torch.__version__, "device": torch.cuda.get_device_name() if cuda else "cpu",
+            "device_memory_mib": torch.cuda.max_memory_reserved() / 2**20 if cuda else None}
+
+
+def neurons(args):
+    """A layer of neurons alone."""
+    layer = {"eager": lambda: eager_neurons, "bf16": lambda: forms.FusedLif.apply, "compiled": lambda: torch.compile(TracedLif.apply),
+             "spikingjelly": Peer}[args.form]()
+    current = (torch.rand(args.time_steps, args.neurons, device=args.device) * 0.5).requires_grad_()
+    error = torch.randn_like(current)
+
+    def once():
+        current.grad = None
+        (layer(current) * error).sum().backward()
+        finished(args)
+
+    for _ in range(3):
+        once()
+    rates, times = forms.measure(args.seconds, 1, once)
+    median, slowest, fastest = (1e3 / rate for rate in rates)
+    print(json.dumps({"neurons": args.neurons, "time_steps": args.time_steps, "median_ms": median,
+                      "slowest_fastest_ms": [slowest, fastest], "times": times} | told(args)), flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
-    parser.add_argument("--net", required=True, help="nmnist, cifar10, dvs or a layer string")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--net", help="nmnist, cifar10, dvs or a layer string")
+    what.add_argument("--neurons", type=int, help="so many neurons alone")
     parser.add_argument("--input", default=(1, 28, 28), metavar="C,H,W", help="for a layer string",
                         type=lambda text: tuple(int(n) for n in text.split(",")))
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--time-steps", type=int, default=16)
-    parser.add_argument("--form", choices=["eager", "bf16", "compiled"], default="eager")
+    parser.add_argument("--form", choices=["eager", "bf16", "compiled", "spikingjelly"], default="eager")
+    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="cpu to see that it runs")
     parser.add_argument("--seconds", type=float, default=5.0)
     args = parser.parse_args()
     torch.backends.cudnn.benchmark = True
+    if args.neurons:
+        return neurons(args)
     step = forms.Step(args)
-    step.x, step.labels = step.x.cuda(), step.labels.cuda()
-    net = build(step, args.form).cuda()
+    step.x, step.labels = step.x.to(args.device), step.labels.to(args.device)
+    net = build(step, args.form).to(args.device)
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.0, weight_decay=1e-4, fused=args.form != "eager")
-    half = torch.autocast("cuda", torch.bfloat16, enabled=args.form != "eager")
+    half = torch.autocast(args.device, torch.bfloat16, enabled=args.form != "eager")
 
     def loss_of(x):
         with half:
@@ -112,7 +174,7 @@ def main():
         loss.backward()
         optimizer.step()
         value = loss.item()
-        torch.cuda.synchronize()
+        finished(args)
         return value
 
     begin = time.perf_counter()
@@ -121,11 +183,9 @@ def main():
     prepared = time.perf_counter() - begin
     rates, steps = forms.measure(args.seconds, args.batch_size, train)
     print(json.dumps({
-        "net": args.net, "batch_size": args.batch_size, "time_steps": args.time_steps, "form": args.form,
-        "torch": torch.__version__, "device": torch.cuda.get_device_name(), "train_samples_per_s": rates[0],
+        "net": args.net, "batch_size": args.batch_size, "time_steps": args.time_steps, "train_samples_per_s": rates[0],
         "train_slowest_fastest": rates[1:], "train_steps": steps, "loss": first, "prepare_s": prepared,
-        "device_memory_mib": torch.cuda.max_memory_reserved() / 2**20,
-    }), flush=True)
+    } | told(args)), flush=True)
 
 
 if __name__ == "__main__":

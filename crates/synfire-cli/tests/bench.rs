@@ -68,6 +68,22 @@ fn a_profile_tells_of_each_kernel() {
 }
 
 #[test]
+fn neurons_alone_are_measured() {
+    let sandbox = Sandbox::new();
+    let bench = ["bench", "--neurons", "100", "-T", "4", "--seconds", "0", "--method", "stbp"];
+    let line = &json_lines(&sandbox.ok(&[&bench[..], &["--json"]].concat()))[0];
+    assert_eq!(
+        (&line["neurons"], &line["time_steps"], &line["method"]),
+        (&100.into(), &4.into(), &"stbp".into())
+    );
+    assert!(line["median_ms"].as_f64().unwrap() > 0.0);
+    assert!(sandbox.ok(&bench).contains("100 neurons, T 4, stbp"));
+    sandbox.fails(&["bench", "--neurons", "0"], 2, &["--neurons"]);
+    sandbox.fails(&["bench", "--neurons", "9", "--net", "nmnist"], 2, &["cannot be used with"]);
+    sandbox.fails(&["bench", "--neurons", "67108864", "-T", "4096"], 2, &["GiB are free"]);
+}
+
+#[test]
 fn what_makes_no_case_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.fails(&["bench", "--net", "4C3-LI1"], 2, &["--input"]);

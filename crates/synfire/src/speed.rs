@@ -8,6 +8,7 @@ pub use step_file::save_step;
 
 use crate::loss::Loss;
 use crate::net::{Density, Input, Net, NonFinite, Pass, Plan, Readout, Record};
+use crate::ops::{self, Lif, LifShape};
 use crate::optim::{Optimizer, OptimizerKind};
 use crate::train::{self, ConfigError, Step, TrainConfig, TrainError};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -116,6 +117,12 @@ impl Times {
         let n = self.seconds.len();
         [n / 2, n - 1, 0].map(|i| self.batch as f64 / self.seconds[i].max(1e-9))
     }
+
+    /// Milliseconds of the median step, and of the slowest and the fastest.
+    pub fn milliseconds(&self) -> [f64; 3] {
+        let n = self.seconds.len();
+        [n / 2, n - 1, 0].map(|i| self.seconds[i] * 1e3)
+    }
 }
 
 /// What was measured.
@@ -181,10 +188,28 @@ pub fn measure(net: &mut Net, load: &Load, loss: Loss, time: Duration) -> Result
     Ok(Speed { train, infer, first_loss: first_loss.expect("a step ran") })
 }
 
+/// Measures a layer of `units` neurons alone for `time`: spikes of random currents, and the currents' gradient from a random error of
+/// every spike.
+pub fn neurons(units: usize, steps: usize, lif: Lif, device: &Device, time: Duration) -> Times {
+    let mut rng = random::stream("speed", 0, 0, 0);
+    let mut values = |low: f32, high: f32| {
+        let values: Vec<f32> = (0..steps * units).map(|_| rng.random_range(low..high)).collect();
+        Tensor::<2>::from_data(TensorData::new(values, [steps, units]), device)
+    };
+    let (current, error) = (values(0.0, 0.5).autodiff().require_grad(), values(-1.0, 1.0));
+    let shape = LifShape { steps, constant: false, lif };
+    let times = Times::measure(units, time, || {
+        let gradients = (ops::lif(current.clone(), shape) * error.clone()).sum().backward();
+        let _gradient = current.grad(&gradients).expect("the current's");
+        let _ = device.sync();
+        Ok::<_, std::convert::Infallible>(())
+    });
+    times.unwrap_or_else(|never| match never {})
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::Lif;
 
     #[test]
     fn both_kinds_of_input_are_measured() {
@@ -198,6 +223,9 @@ mod tests {
             // 216 values, of which 1 in 20 is an event; or pixels, of which hardly any is 0.
             let expected = if channels == 2 { 0.005..0.15 } else { 0.9..1.01 };
             assert!(density.module == "layers.0" && expected.contains(&density.share), "{density:?}");
+            let of_neurons = neurons(5, 3, Lif::default(), &device, Duration::ZERO);
+            let [median, most, least] = of_neurons.milliseconds();
+            assert!(of_neurons.steps() == LEAST_STEPS && 0.0 < least && least <= median && median <= most);
             let before = net.state();
             let speed = measure(&mut net, &load, Loss::CrossEntropy, Duration::ZERO).unwrap();
             assert_eq!((speed.train.steps(), speed.infer.steps()), (LEAST_STEPS, LEAST_STEPS));

@@ -6,15 +6,17 @@ mod report;
 use super::net::shape;
 use super::{DeviceArgument, Error};
 use crate::console::Console;
+use burn::tensor::Device;
 use clap::Args;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
-use synfire::device::is_cpu;
+use synfire::device::{description, is_cpu};
 use synfire::net::Norm;
-use synfire::ops::Method;
-use synfire::speed::{densities, measure, profile, save_step};
-use synfire::train::PrecisionChoice;
+use synfire::ops::{Lif, Method};
+use synfire::speed::{densities, measure, neurons, profile, save_step};
+use synfire::train::{PrecisionChoice, available_memory};
+use synfire_kernels::isa::Isa;
 
 /// Measure how fast a network trains and infers on this machine.
 ///
@@ -26,7 +28,7 @@ use synfire::train::PrecisionChoice;
 /// are computed therefore: dense, by Winograd's algorithm, or sparse, with zeros skipped.
 ///
 /// Without --net and --checkpoint, the three networks of the paper's released code are measured, each in a process of its
-/// own.
+/// own. With --neurons, a layer of neurons alone is: spikes of random currents, and the currents' gradient.
 #[derive(Args)]
 pub(crate) struct Bench {
     /// Network: a name (`synfire net list` shows them) or a layer string.
@@ -35,6 +37,10 @@ pub(crate) struct Bench {
     /// Trained weights to measure with: a run folder (its best checkpoint) or a checkpoint.
     #[arg(long, value_name = "RUN|CHECKPOINT", conflicts_with_all = ["net", "method", "norm"])]
     checkpoint: Option<PathBuf>,
+    /// Measure a layer of so many neurons instead, N = B·C·H·W.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 26),
+          conflicts_with_all = ["net", "checkpoint", "batch_size", "norm", "precision", "profile", "save_step"])]
+    neurons: Option<u32>,
     /// Channels, height and width of the input [default: what the named network was made for].
     #[arg(long, value_name = "C,H,W", value_parser = shape, requires = "net", conflicts_with = "checkpoint")]
     input: Option<[usize; 3]>,
@@ -82,6 +88,9 @@ impl Bench {
         if self.profile && !is_cpu(&device) {
             return Err(Error::usage("--profile: the kernels of the CPU alone are timed one by one"));
         }
+        if let Some(units) = self.neurons {
+            return self.of_neurons(units as usize, time, &device, console);
+        }
         let mut case = match (&self.net, &self.checkpoint) {
             (Some(name), _) => self.untrained(name, &device)?,
             (None, Some(path)) => self.trained(path, console, &device)?,
@@ -103,6 +112,42 @@ impl Bench {
         let profile =
             self.profile.then(|| profile(&mut case.net, &case.load, case.loss, time)).transpose()?;
         report::print(console, &case, &densities, &speed, peak, profile.as_ref());
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Measures a layer of neurons.
+    fn of_neurons(
+        &self,
+        units: usize,
+        time: Duration,
+        device: &Device,
+        console: &Console,
+    ) -> Result<ExitCode, Error> {
+        let steps = self.time_steps.unwrap_or(16) as usize;
+        // Currents, spikes, potentials, errors, products and gradients.
+        let needed = (units * steps * 6 * size_of::<f32>()) as u128;
+        if let Some(available) = available_memory().filter(|available| needed > *available) {
+            let gib = |bytes: u128| bytes as f64 / f64::from(1 << 30);
+            return Err(Error::usage(format!(
+                "--neurons: {units} of them over {steps} steps need {:.1} GiB, {:.1} GiB are free",
+                gib(needed),
+                gib(available)
+            )));
+        }
+        let times = neurons(units, steps, Lif { method: self.method, ..Lif::default() }, device, time);
+        let [median, slowest, fastest] = times.milliseconds();
+        let device = description(device);
+        console.say(format!(
+            "{units} neurons, T {steps}, {}{}: forward and backward {median:.3} ms ({fastest:.3}–{slowest:.3}, {} times)",
+            self.method.name(),
+            device.as_ref().map_or(String::new(), |device| format!(", {device}")),
+            times.steps(),
+        ));
+        console.json(&serde_json::json!({
+            "neurons": units, "time_steps": steps, "method": self.method.name(), "median_ms": median,
+            "slowest_fastest_ms": [slowest, fastest], "times": times.steps(), "threads": rayon::current_num_threads(),
+            "isa": Isa::detect().name(), "device": device.as_deref().unwrap_or("cpu"),
+        }));
         Ok(ExitCode::SUCCESS)
     }
 
