@@ -4,11 +4,11 @@ use crate::arrays::{Out, Typed};
 use crate::error::{raise, value};
 use crate::threads::Work;
 use numpy::{IntoPyArray, Ix1, IxDyn, PyArrayMethods};
-use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError};
+use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use synfire::train::{TrainConfig, available_memory};
+use synfire::train::{ConfigError, TrainConfig, available_memory};
 use synfire_data::{Augment, Batches, DataSet, FrameSpec, Loader, Locations, Source};
 
 /// A part of a data set, with how recordings become frames.
@@ -149,10 +149,29 @@ impl BatchIterator {
     }
 }
 
-/// Settings given as JSON, over those of the recipe that they name.
+/// Settings given as JSON, over those of the recipe that they name. One of the wrong kind is a `TypeError`.
 pub(crate) fn config_of(settings: &str) -> PyResult<TrainConfig> {
     let given: toml::Table = serde_json::from_str(settings).map_err(|e| value(format!("settings: {e}")))?;
-    TrainConfig::resolve(None, given).map_err(crate::error::config)
+    let resolved = TrainConfig::resolve(None, given.clone());
+    resolved.map_err(|error| {
+        // Which it is, is not said where all are read at once.
+        let alone = |(key, found): (&String, &toml::Value)| {
+            let table = toml::Table::from_iter([(key.clone(), found.clone())]);
+            match table.try_into::<TrainConfig>() {
+                Err(problem) => {
+                    Some((key.replace('-', "_"), found.to_string(), problem.message().to_string()))
+                }
+                Ok(_) => None,
+            }
+        };
+        match (&error, given.iter().find_map(alone)) {
+            (ConfigError::File { .. }, Some((key, found, problem))) => {
+                let text = format!("{key} = {found}: {problem}");
+                if problem.starts_with("invalid type") { PyTypeError::new_err(text) } else { value(text) }
+            }
+            _ => crate::error::config(error),
+        }
+    })
 }
 
 /// The names of all data sets and what each is.

@@ -12,7 +12,7 @@ use synfire::train::available_memory;
 use synfire_events::simulate::gestures::{self, Gesture, Performance};
 use synfire_events::simulate::{Camera, CameraSettings, Image, Moving, record};
 use synfire_events::{
-    Event, Format, FrameSpec, Origin, Reader, Recording, Sensor, Statistics, Writer, to_frames,
+    Event, Format, FrameSpec, Origin, Reader, Recording, Sensor, Statistics, Writer, to_frames, untold,
 };
 
 /// A day, in seconds: longer videos are given in parts.
@@ -101,6 +101,7 @@ pub(crate) fn recording_info(
     .map_err(|e: synfire_events::EventError| raise(e))
 }
 
+/// Writes a recording. Returns what the file does not tell of it.
 #[pyfunction]
 pub(crate) fn write_events(
     py: Python<'_>,
@@ -109,8 +110,9 @@ pub(crate) fn write_events(
     sensor: (u16, u16),
     format: Option<&str>,
     simulated: bool,
-) -> PyResult<()> {
-    let recording = recording(events.as_slice()?, sensor)?;
+) -> PyResult<Vec<String>> {
+    let bytes = events.as_slice()?;
+    let recording = py.work(|| recording(bytes, sensor))?;
     let format = match format {
         Some(name) => name.parse::<Format>().map_err(raise)?,
         None => Format::of_name(&path).ok_or_else(|| {
@@ -118,9 +120,11 @@ pub(crate) fn write_events(
         })?,
     };
     py.work(|| {
-        let mut writer = Writer::create(&path, format, Origin { sensor: recording.sensor, simulated })?;
+        let origin = Origin { sensor: recording.sensor, simulated };
+        let mut writer = Writer::create(&path, format, origin)?;
         writer.write(&recording.events)?;
-        writer.finish()
+        writer.finish()?;
+        untold(&path, format, origin)
     })
     .map_err(raise)
 }
@@ -139,7 +143,8 @@ pub(crate) fn events_to_frames<'py>(
     polarities: &str,
     values: &str,
 ) -> PyResult<Out<'py, f32, IxDyn>> {
-    let recording = recording(events.as_slice()?, sensor)?;
+    let bytes = events.as_slice()?;
+    let recording = py.work(|| recording(bytes, sensor))?;
     let spec = FrameSpec {
         steps,
         framing: framing.parse().map_err(raise)?,
@@ -154,16 +159,26 @@ pub(crate) fn events_to_frames<'py>(
     frames.into_pyarray(py).reshape(shape).map(|array| Typed(array.to_dyn().clone()))
 }
 
+fn no_memory(shape: &[usize]) -> PyErr {
+    PyMemoryError::new_err(format!("no memory for values of shape {shape:?}"))
+}
+
+/// How many values these are, if there is room for them.
+pub(crate) fn room(shape: &[usize]) -> PyResult<usize> {
+    let len = shape.iter().try_fold(1usize, |product, &side| product.checked_mul(side));
+    let len = len.ok_or_else(|| no_memory(shape))?;
+    let bytes = len as u128 * size_of::<f32>() as u128;
+    match available_memory().is_some_and(|available| bytes > available) && bytes > 1 << 20 {
+        true => Err(no_memory(shape)),
+        false => Ok(len),
+    }
+}
+
 /// Room for values, or the error of too little memory rather than the end of the process.
 pub(crate) fn zeros(shape: &[usize]) -> PyResult<Vec<f32>> {
-    let none = || PyMemoryError::new_err(format!("no memory for values of shape {shape:?}"));
-    let len = shape.iter().try_fold(1usize, |product, &side| product.checked_mul(side)).ok_or_else(none)?;
-    let bytes = len as u128 * size_of::<f32>() as u128;
-    if available_memory().is_some_and(|available| bytes > available) && bytes > 1 << 20 {
-        return Err(none());
-    }
+    let len = room(shape)?;
     let mut values = Vec::new();
-    values.try_reserve_exact(len).map_err(|_| none())?;
+    values.try_reserve_exact(len).map_err(|_| no_memory(shape))?;
     values.resize(len, 0.0);
     Ok(values)
 }
@@ -262,7 +277,14 @@ pub(crate) fn simulate_gesture<'py>(
 
 /// What is wrong with a recording; nothing if it is sound.
 #[pyfunction]
-pub(crate) fn events_problems(events: In<'_, u8, Ix1>, sensor: (u16, u16)) -> PyResult<Vec<String>> {
-    let recording = recording(events.as_slice()?, sensor)?;
-    Ok(Statistics::of(&recording).problems().iter().map(ToString::to_string).collect())
+pub(crate) fn events_problems(
+    py: Python<'_>,
+    events: In<'_, u8, Ix1>,
+    sensor: (u16, u16),
+) -> PyResult<Vec<String>> {
+    let bytes = events.as_slice()?;
+    py.work(|| {
+        let recording = recording(bytes, sensor)?;
+        Ok(Statistics::of(&recording).problems().iter().map(ToString::to_string).collect())
+    })
 }

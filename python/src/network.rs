@@ -14,12 +14,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use synfire::file::{HostTensor, TensorMap};
 use synfire::infer;
-use synfire::net::{Net, Record, StateError};
+use synfire::net::{LayerSpec, Net, Plan, PlannedLayer, Record, StateError};
 use synfire::train::{
     BatchReport, Checkpoint, Described, EpochRecord, Observer, Outcome, RunFolder, TrainConfig, Trainer,
     check_inference, evaluate,
 };
-use synfire_data::{Arrays, DataSet, Kind, Loader};
+use synfire_data::{Arrays, DataSet, FrameSpec, Kind, Loader};
 use synfire_interop::nir::{self, Translation};
 use synfire_interop::pytorch::{self, StateDict};
 
@@ -68,6 +68,25 @@ impl Core {
         let network = checkpoint.header.described();
         Ok(Self(Mutex::new(State { network, net, checkpoint: Some(Arc::new(checkpoint)) })))
     }
+}
+
+/// How many neurons of a layer fire.
+fn firing(layer: &PlannedLayer) -> usize {
+    let outputs = layer.output.iter().product();
+    match layer.spec {
+        LayerSpec::Conv { .. } | LayerSpec::Linear { .. } => outputs,
+        LayerSpec::Residual { .. } => 2 * outputs,
+        LayerSpec::Readout { .. } => layer.units(),
+        LayerSpec::Pool { .. } | LayerSpec::Dropout { .. } => 0,
+    }
+}
+
+/// The spikes of a layer of neurons, `[T, N, …]`.
+struct Layer {
+    name: String,
+    /// Of a sample at a time step.
+    shape: Vec<usize>,
+    spikes: Vec<f32>,
 }
 
 impl State {
@@ -128,11 +147,25 @@ impl Core {
                 "parameters": layer.parameters, "macs": layer.macs,
             })
         });
-        let told = serde_json::json!({
-            "config": state.network.config, "input": state.network.input, "class_names": state.network.class_names,
-            "layers": layers.collect::<Vec<_>>(), "net": plan.spec.to_string(), "parameters": plan.parameters(),
-        });
-        Ok(told.to_string())
+        // Through no `Value`, which would make 0.20000000298 of a single 0.2.
+        #[derive(serde::Serialize)]
+        struct Told<'a> {
+            config: &'a TrainConfig,
+            input: [usize; 3],
+            class_names: &'a [String],
+            layers: Vec<serde_json::Value>,
+            net: String,
+            parameters: u64,
+        }
+        let told = Told {
+            config: &state.network.config,
+            input: state.network.input,
+            class_names: &state.network.class_names,
+            layers: layers.collect(),
+            net: plan.spec.to_string(),
+            parameters: plan.parameters(),
+        };
+        Ok(serde_json::to_string(&told).expect("it is JSON"))
     }
 
     /// What each class gets at each time step, `[T, N, classes]`.
@@ -170,31 +203,57 @@ impl Core {
     }
 
     /// Spikes of every layer of neurons by its name, `[T, N, C, H, W]` or `[T, N, units]`, as 0 and 1.
-    fn spikes<'py>(&self, py: Python<'py>, x: Values<'py>) -> PyResult<Named<'py>> {
+    fn spikes<'py>(&self, py: Python<'py>, x: Values<'py>, batch: usize) -> PyResult<Named<'py>> {
         let (values, shape) = (x.as_slice()?, x.as_array().shape().to_vec());
-        let layers = py.work(|| {
+        let (n, size) = (shape[0], shape[1..].iter().product::<usize>());
+        let (layers, steps) = py.work(|| {
             let mut state = self.state()?;
             state.check(&shape)?;
             state.net.check().map_err(non_finite)?;
             let steps = state.network.config.time_steps;
-            check_inference(state.net.plan(), shape[0], steps).map_err(config)?;
-            let samples: Vec<usize> = (0..shape[0]).collect();
-            let State { network, net, .. } = &mut state;
-            let (_, recorded) =
-                infer::batch(net, &network.config, (values, &shape), &samples, Record::Spikes)
+            check_inference(state.net.plan(), batch.min(n), steps).map_err(config)?;
+            // What is returned, and what a batch takes besides, is counted before the first of it takes room.
+            let units: usize = state.net.plan().layers.iter().map(firing).sum();
+            crate::events::room(&[units, steps, n.saturating_add(2 * batch.min(n))])?;
+            let mut layers: Vec<Layer> = Vec::new();
+            let mut asked = Instant::now();
+            for first in (0..n).step_by(batch.max(1)) {
+                let here = batch.min(n - first);
+                let shape: Vec<usize> = std::iter::once(here).chain(shape[1..].iter().copied()).collect();
+                let samples: Vec<usize> = (first..first + here).collect();
+                let given = (&values[first * size..][..here * size], shape.as_slice());
+                let State { network, net, .. } = &mut state;
+                let (_, recorded) = infer::batch(net, &network.config, given, &samples, Record::Spikes)
                     .map_err(non_finite)?;
-            let layers = recorded.into_iter().filter_map(|layer| {
-                let spikes = layer.spikes?.into_data().try_into_vec::<f32>().expect("f32 spikes");
-                Some((format!("layers.{}", layer.module), spikes, layer.shape))
-            });
-            Ok::<_, PyErr>((layers.collect::<Vec<_>>(), steps))
+                let recorded: Vec<_> = recorded.into_iter().filter(|layer| layer.spikes.is_some()).collect();
+                if first == 0 {
+                    for layer in &recorded {
+                        let len = layer.shape.iter().product::<usize>();
+                        let spikes = crate::events::zeros(&[steps, n, len])?;
+                        let name = format!("layers.{}", layer.module);
+                        layers.push(Layer { name, shape: layer.shape.clone(), spikes });
+                    }
+                }
+                for (layer, found) in layers.iter_mut().zip(recorded) {
+                    let found = found.spikes.expect("filtered").into_data();
+                    let found = found.try_into_vec::<f32>().expect("f32 spikes");
+                    let len = layer.spikes.len() / (steps * n);
+                    for (t, step) in found.chunks_exact(here * len).enumerate() {
+                        layer.spikes[(t * n + first) * len..][..here * len].copy_from_slice(step);
+                    }
+                }
+                if asked.elapsed() > OFTEN {
+                    Python::attach(|py| py.check_signals())?;
+                    asked = Instant::now();
+                }
+            }
+            Ok::<_, PyErr>((layers, steps))
         })?;
-        let (layers, steps) = layers;
         let out = PyDict::new(py);
-        for (name, spikes, sizes) in layers {
-            let flat: Vec<usize> = [steps, shape[0]].into_iter().chain(sizes.iter().copied()).collect();
-            let array = spikes.into_pyarray(py).reshape(flat)?;
-            let array = if sizes.len() == 3 { array.permute(Some([0, 1, 4, 2, 3]))? } else { array };
+        for Layer { name, shape, spikes } in layers {
+            let whole: Vec<usize> = [steps, n].into_iter().chain(shape.iter().copied()).collect();
+            let array = spikes.into_pyarray(py).reshape(whole)?;
+            let array = if shape.len() == 3 { array.permute(Some([0, 1, 4, 2, 3]))? } else { array };
             out.set_item(name, array)?;
         }
         Ok(Named(out))
@@ -213,7 +272,12 @@ impl Core {
         let Described { input, class_names, .. } = self.state()?.network;
         let settings = config_of(settings)?;
         let data = match given {
-            Given::Set(samples) => samples.data.clone(),
+            Given::Set(samples) => {
+                if samples.data.kind == Kind::Events {
+                    same_frames(&samples.frames, &settings.frames())?;
+                }
+                samples.data.clone()
+            }
             Given::Arrays(x, y) => data_of(&x, &y, &class_names)?,
         };
         let found = (data.shape(&settings.frames()), data.classes);
@@ -310,7 +374,7 @@ impl Core {
             StateError::Shape { .. } => value(e.to_string()),
             _ => PyKeyError::new_err(e.to_string()),
         })?;
-        own.net.check().map_err(non_finite)?;
+        own.net.check().map_err(|found| value(found.to_string()))?;
         own.checkpoint = None;
         self.put(own)
     }
@@ -348,19 +412,17 @@ impl Core {
             }
             if let Some(exported) = file.exported() {
                 let (theirs, own) = (&exported.config, &state.network.config);
-                let told = |config: &TrainConfig| {
+                let told = |config: &TrainConfig, plan: &Plan| {
+                    let Plan { spec, input: [c, h, w], classes, .. } = plan;
+                    let TrainConfig { relu, threshold, decay, .. } = config;
                     format!(
-                        "relu = {}, threshold = {}, decay = {}",
-                        config.relu, config.threshold, config.decay
+                        "{spec} for {c}x{h}x{w} and {classes} classes, relu = {relu}, threshold = {threshold}, decay = {decay}"
                     )
                 };
-                if told(theirs) != told(own) {
-                    return Err(value(format!(
-                        "{}: its network has {}, this one {}",
-                        path.display(),
-                        told(theirs),
-                        told(own)
-                    )));
+                let plan = theirs.plan(exported.input, exported.class_names.len()).map_err(config)?;
+                let (theirs, own) = (told(theirs, &plan), told(own, state.net.plan()));
+                if theirs != own {
+                    return Err(value(format!("{}: its network is {theirs}; this one {own}", path.display())));
                 }
             }
             state.net.load_state(&weights.tensors).map_err(raise)?;
@@ -371,6 +433,7 @@ impl Core {
         })
     }
 
+    /// Writes a NIR graph. Returns what is left to other programs.
     fn export_nir(
         &self,
         py: Python<'_>,
@@ -378,13 +441,14 @@ impl Core {
         dt: f64,
         fold_resistance: bool,
         sum_pool: bool,
-    ) -> PyResult<()> {
+    ) -> PyResult<Option<String>> {
         py.work(|| {
             let mut state = self.state()?;
             let State { network, net, .. } = &mut state;
             let translation = Translation::new(dt, fold_resistance, sum_pool);
             let graph = nir::export_described(network, net, translation).map_err(value)?;
-            nir::write(&path, &graph).map_err(raise)
+            nir::write(&path, &graph).map_err(raise)?;
+            Ok(nir::left_to_others(network))
         })
     }
 
@@ -406,7 +470,7 @@ impl Core {
             if let Some(steps) = time_steps.or(graph.metadata.time_steps) {
                 given.insert("time-steps".into(), i64::try_from(steps).unwrap_or(i64::MAX).into());
             }
-            let nir::Imported { net, class_names, notes } = imported;
+            let nir::Imported { net, class_names, notes, .. } = imported;
             let mut settings = TrainConfig::resolve(None, given).map_err(config)?;
             settings.dataset.clear();
             settings.validate().map_err(config)?;
@@ -414,6 +478,29 @@ impl Core {
             Ok((Self(Mutex::new(State { network, net, checkpoint: None })), notes))
         })
     }
+}
+
+/// Refuses frames that are made in another way than the network is to be trained with.
+fn same_frames(found: &FrameSpec, expected: &FrameSpec) -> PyResult<()> {
+    let told = |spec: &FrameSpec| {
+        [
+            ("time_steps", spec.steps.to_string()),
+            ("framing", spec.framing.to_string()),
+            ("frame_size", spec.size.to_string()),
+            ("downsampling", spec.downsampling.to_string()),
+            ("polarities", spec.polarities.to_string()),
+            ("frame_values", spec.values.to_string()),
+        ]
+    };
+    for ((name, found), (_, expected)) in told(found).into_iter().zip(told(expected)) {
+        if found != expected {
+            let text = format!(
+                "these samples have {name} = {found}, training is to have {expected}: load them with that"
+            );
+            return Err(value(text));
+        }
+    }
+    Ok(())
 }
 
 /// A data set of arrays, all of them to train on.

@@ -12,6 +12,7 @@
 - `torch`: modules for PyTorch that run Synfire's kernels.
 """
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from . import callbacks, data, events
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from .classifier import SpikingClassifier
 
 __all__ = ["Network", "SpikingClassifier", "__version__", "callbacks", "data", "events", "torch"]
+if find_spec("torch") is None:
+    __all__.remove("torch")
 
 
 def __getattr__(name: str) -> Any:
@@ -34,7 +37,10 @@ def __getattr__(name: str) -> Any:
     if name == "torch":
         import importlib
 
-        return importlib.import_module(".torch", __name__)
+        try:
+            return importlib.import_module(".torch", __name__)
+        except ModuleNotFoundError as error:
+            raise AttributeError("synfire.torch needs PyTorch: pip install torch") from error
     raise AttributeError(f"module 'synfire' has no attribute {name!r}")
 
 

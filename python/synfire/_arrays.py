@@ -16,8 +16,9 @@ def as_array(values: Any) -> NDArray[Any]:
     """An array of what `values` is, without a copy where it shares its memory (NumPy, DLPack)."""
     if not isinstance(values, np.ndarray) and hasattr(values, "__dlpack__") and not hasattr(values, "__array__"):
         return np.from_dlpack(values)
-    if hasattr(values, "detach"):  # A tensor of PyTorch that is part of a graph.
+    if hasattr(values, "detach"):  # A tensor of PyTorch that is part of a graph, or of a kind that NumPy does not have.
         values = values.detach()
+        values = values.float() if str(values.dtype) == "torch.bfloat16" else values
     return np.asarray(values)
 
 

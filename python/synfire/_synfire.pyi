@@ -40,7 +40,10 @@ class Core:
         """
         Accuracy, loss, confusion and firing rates, as JSON.
         """
-    def export_nir(self, /, path: str | PathLike[str], dt: SupportsFloat | SupportsIndex, fold_resistance: bool, sum_pool: bool) -> None: ...
+    def export_nir(self, /, path: str | PathLike[str], dt: SupportsFloat | SupportsIndex, fold_resistance: bool, sum_pool: bool) -> str | None:
+        """
+        Writes a NIR graph. Returns what is left to other programs.
+        """
     def export_safetensors(self, /, path: str | PathLike[str]) -> None: ...
     def fit(self, /, given: Samples | tuple[NDArray[float32], NDArray[int64]], settings: str, heard: Callable[[str, str], None], out: str | PathLike[str] | None) -> str:
         """
@@ -67,7 +70,7 @@ class Core:
         """
     def load_state_dict(self, /, state: dict[str, NDArray[float32]]) -> None: ...
     def save(self, /, path: str | PathLike[str]) -> None: ...
-    def spikes(self, /, x: NDArray[float32]) -> dict[str, NDArray[float32]]:
+    def spikes(self, /, x: NDArray[float32], batch: SupportsIndex) -> dict[str, NDArray[float32]]:
         """
         Spikes of every layer of neurons by its name, `[T, N, C, H, W]` or `[T, N, units]`, as 0 and 1.
         """
@@ -165,4 +168,8 @@ def recording_info(path: str | PathLike[str]) -> tuple[str, int, int, int, int |
 def simulate_gesture(name: str, settings: tuple[SupportsFloat | SupportsIndex | None, SupportsFloat | SupportsIndex | None, SupportsFloat | SupportsIndex | None, SupportsIndex | None, SupportsFloat | SupportsIndex | None, SupportsFloat | SupportsIndex | None], seed: SupportsIndex) -> tuple[NDArray[uint8], tuple[int, int], bool]: ...
 def simulate_image(image: NDArray[float32], protocol: str, settings: tuple[SupportsFloat | SupportsIndex | None, SupportsFloat | SupportsIndex | None, SupportsFloat | SupportsIndex | None, SupportsIndex | None, SupportsFloat | SupportsIndex | None, SupportsFloat | SupportsIndex | None], seed: SupportsIndex) -> tuple[NDArray[uint8], tuple[int, int], bool]: ...
 def simulate_video(frames: NDArray[float32], fps: SupportsFloat | SupportsIndex, settings: tuple[SupportsFloat | SupportsIndex | None, SupportsFloat | SupportsIndex | None, SupportsFloat | SupportsIndex | None, SupportsIndex | None, SupportsFloat | SupportsIndex | None, SupportsFloat | SupportsIndex | None], seed: SupportsIndex) -> tuple[NDArray[uint8], tuple[int, int], bool]: ...
-def write_events(path: str | PathLike[str], events: NDArray[uint8], sensor: tuple[SupportsIndex, SupportsIndex], format: str | None, simulated: bool) -> None: ...
+
+def write_events(path: str | PathLike[str], events: NDArray[uint8], sensor: tuple[SupportsIndex, SupportsIndex], format: str | None, simulated: bool) -> list[str]:
+    """
+    Writes a recording. Returns what the file does not tell of it.
+    """

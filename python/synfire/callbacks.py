@@ -1,13 +1,15 @@
 """What follows training.
 
-A callback is called after each epoch with what was measured, a dictionary as a line of a run's `metrics.jsonl`: `epoch`, `train_loss`,
+A callback is called after each epoch with what was measured, a dictionary as a line of a run's `metrics.jsonl`: `epoch` (from 1), `train_loss`,
 `train_accuracy`, `validation_loss`, `validation_accuracy`, `firing_rates`, `gradient_norms`, `seconds`, …. One that has a method `on_batch` is told
-of batches too: `epoch`, `batch`, `batches`, `loss`, `accuracy`. An exception in a callback ends training and is raised.
+of batches too: `epoch` (those that are over, from 0), `batch`, `batches`, `loss`, `accuracy`. An exception in a callback ends training and is
+raised.
 """
 
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from typing import Any, Protocol, runtime_checkable
 
@@ -68,10 +70,10 @@ class LiveCurve:
     def __init__(self) -> None:
         from matplotlib.figure import Figure
 
-        display: Any = importlib.import_module("IPython.display")
+        self._display: Any = importlib.import_module("IPython.display")
         self._figure = Figure(figsize=(8, 3), layout="constrained")
         self._loss, self._accuracy = self._figure.subplots(1, 2)
-        self._handle = display.DisplayHandle()
+        self._handle = self._display.DisplayHandle()
         self._shown = False
         #: What was measured after each epoch.
         self.records: list[dict[str, Any]] = []
@@ -89,7 +91,10 @@ class LiveCurve:
             axes.set_xlabel("epoch")
             axes.set_title(title)
             axes.legend()
-        (self._handle.update if self._shown else self._handle.display)(self._figure)
+        # As a picture: a notebook knows how to show a figure only once pyplot was loaded there.
+        picture = io.BytesIO()
+        self._figure.savefig(picture, format="png", dpi=100)
+        (self._handle.update if self._shown else self._handle.display)(self._display.Image(picture.getvalue()))
         self._shown = True
 
 

@@ -51,8 +51,8 @@ class SpikingClassifier(_Base):
     """A spiking network as a classifier of images `[N, C, H, W]`, or frames `[N, T, C, H, W]`, float32.
 
     `net` is a layer string; by default one that fits the size of the images. `time_steps`, `method`, `epochs`, `batch_size` and `lr` are as in
-    `Network`; `validation` is the share of the samples that chooses the best epoch; `random_state` a seed, a RandomState or None for seed 0;
-    `settings` further settings of `synfire train`, such as `{"shift": 1}`. Labels may be anything that can be ordered.
+    `Network`; `validation` is the share of the samples that chooses the best epoch; `random_state` a seed, a RandomState, a Generator or None
+    for seed 0; `settings` further settings of `Network` and its `fit`, such as `{"shift": 1}`. Labels may be anything that can be ordered.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class SpikingClassifier(_Base):
         self.settings = settings
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> SpikingClassifier:
-        """Trains on images or frames and their labels.
+        """Trains on images `[N, C, H, W]` or frames `[N, T, C, H, W]` and their labels `[N]`. Where it fails, what was fitted before stands.
 
         Raises ValueError if they do not fit each other.
         """
@@ -89,20 +89,19 @@ class SpikingClassifier(_Base):
         target = as_array(y)
         if target.shape != (len(x),):
             raise ValueError(f"y has shape {target.shape}, expected ({len(x)},): one label for each sample")
-        self.classes_: NDArray[Any]
-        self.classes_, numbers = np.unique(target, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"y holds {len(self.classes_)} class, expected two or more")
+        if target.dtype.kind == "f" and not np.all(np.isfinite(target) & (target == np.floor(target))):
+            raise ValueError("y holds numbers that are no classes")
+        classes, numbers = np.unique(target, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(f"y holds {len(classes)} class, expected two or more")
         shape = x.shape[-3:]
-        more = dict(self.settings or {})
+        more = {key.replace("-", "_"): value for key, value in (self.settings or {}).items()}
         for key in {"net", "seed", *self.get_params()} & more.keys():
             raise ValueError(f"settings hold {key!r}, which is a parameter of its own" if key != "seed" else "settings hold 'seed': give random_state")
-        if target.dtype.kind == "f" and not np.all(target == np.floor(target)):
-            raise ValueError("y holds numbers that are no classes")
         network = Network(
             self.net or _fitting(shape),
             (shape[0], shape[1], shape[2]),
-            [str(name) for name in self.classes_],
+            [str(name) for name in classes],
             self.time_steps,
             self.method,
             seed=_seed(self.random_state),
@@ -117,12 +116,13 @@ class SpikingClassifier(_Base):
             validation=self.validation,
             progress=self.verbose,
         )
+        self.classes_: NDArray[Any] = classes
         self.network_: Network = network
         self.n_features_in_: int = shape[0]
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The class of each sample."""
+        """The class of each sample, `[N]`, for images `[N, C, H, W]` or frames `[N, T, C, H, W]`."""
         network = self._fitted()
         classes: NDArray[Any] = self.classes_[network.predict(X)]
         return classes
@@ -132,8 +132,9 @@ class SpikingClassifier(_Base):
         return self._fitted().predict_proba(X)
 
     def decision_function(self, X: ArrayLike) -> Floats:
-        """The mean of the readout over time, `[N, classes]`."""
-        return self._fitted().decision_function(X)
+        """The mean of the readout over time, `[N, classes]`; of two classes `[N]`, the second's less the first's, as scikit-learn has it."""
+        scores = self._fitted().decision_function(X)
+        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
     def _fitted(self) -> Network:
         if not hasattr(self, "network_"):
@@ -165,6 +166,8 @@ def _fitting(shape: tuple[int, ...]) -> str:
 def _seed(random_state: Any) -> int:
     if random_state is None:
         return 0
+    if hasattr(random_state, "integers"):
+        return int(random_state.integers(2**31 - 1))
     if hasattr(random_state, "randint"):
         return int(random_state.randint(2**31 - 1))
     return int(random_state)

@@ -23,7 +23,7 @@ def names() -> dict[str, str]:
 
 
 def load(
-    name: str,
+    name: str | PathLike[str],
     part: str = "train",
     *,
     data_dir: str | PathLike[str] | None = None,
@@ -40,12 +40,16 @@ def load(
     0 to 1, or `[B, T, C, H, W]` of recordings; y int64 `[B]`. With `shuffle` each iteration is another epoch, in an order that `seed`
     decides, with the augmentation that was asked for.
 
-    `how` are settings of a run: `framing`, `frame_size`, `polarities`, `frame_values`, `downsampling` of recordings; `shift`, `flip`,
-    `rotate`, `event_drop`, `jitter`, `event_mix` for augmentation.
+    `how` are settings of a run: `framing`, `frame_size`, `polarities`, `frame_values`, `downsampling` of recordings, as
+    `framing`, `size`, `polarities`, `values` and `downsampling` of `synfire.events.to_frames`; `shift` (pixels), `flip`, `rotate` (degrees),
+    `event_drop`, `jitter` (pixels), `event_mix` for augmentation.
 
-    Raises OSError if files cannot be read, ValueError if there is no such set or setting, or a file is damaged.
+    Raises ValueError if there is no such set, folder or setting, or a file is damaged, OSError if a file cannot be read.
     """
     plain = {"shift": 0, "flip": False, "rotate": 0.0, "event_drop": False, "jitter": 0.0, "event_mix": 0.0}
+    name = fspath(name)
+    if isinstance(how.get("frame_size"), (tuple, list)):
+        how["frame_size"] = "x".join(str(number(side, "a side of frame_size")) for side in how["frame_size"])
     given = settings({"dataset": name, **plain, "time_steps": time_steps, **how})
     folder = None if data_dir is None else fspath(data_dir)
     core = _synfire.Samples(name, part, folder, json.dumps(given))
@@ -53,7 +57,9 @@ def load(
 
 
 class Samples:
-    """A part of a data set. Iterating gives batches, of which there are `len(samples) / batch_size`, rounded up."""
+    """A part of a data set, from `load`. Iterating gives batches, of which there are `len(samples) / batch_size`, rounded up; `len` and `samples[i]`
+    are of samples.
+    """
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ Expelliarmus know them. `Events` is such an array that remembers its sensor.
 
 from __future__ import annotations
 
+import warnings
 from os import PathLike, fspath
 from typing import Any, NamedTuple
 
@@ -48,9 +49,27 @@ class Events(np.ndarray[Any, np.dtype[np.void]]):
         # NumPy's own would forget the sensor.
         return Events, (self.view(np.ndarray), self.sensor_size, self.simulated)
 
-    def to_frames(self, time_steps: int = 16, **how: Any) -> Floats:
+    def to_frames(
+        self,
+        time_steps: int = 16,
+        *,
+        framing: str = "count",
+        size: str | tuple[int, int] = "sensor",
+        downsampling: str = "nearest",
+        polarities: str = "both",
+        values: str = "counts",
+    ) -> Floats:
         """Frames `[T, C, H, W]`: see `synfire.events.to_frames`."""
-        return to_frames(self, self.sensor_size, time_steps, **how)
+        return to_frames(
+            self,
+            self.sensor_size,
+            time_steps,
+            framing=framing,
+            size=size,
+            downsampling=downsampling,
+            polarities=polarities,
+            values=values,
+        )
 
     def write(self, path: str | PathLike[str], format: str | None = None) -> None:
         """Writes them to a file: see `synfire.events.write`."""
@@ -58,21 +77,21 @@ class Events(np.ndarray[Any, np.dtype[np.void]]):
 
 
 class Info(NamedTuple):
-    """What a recording is."""
+    """What a recording is.
 
-    #: Name of the format.
+    - `format`: name of the format.
+    - `width`, `height`: of the sensor, in pixels.
+    - `events`: how many there are.
+    - `first_us`, `last_us`: times of the first and the last of them, in microseconds; None without events.
+    - `simulated`: no camera made it.
+    """
+
     format: str
-    #: Width of the sensor, in pixels.
     width: int
-    #: Height of the sensor, in pixels.
     height: int
-    #: Number of events.
     events: int
-    #: Time of the first event, in microseconds; None without events.
     first_us: int | None
-    #: Time of the last event, in microseconds; None without events.
     last_us: int | None
-    #: No camera made it.
     simulated: bool
 
 
@@ -104,13 +123,15 @@ def write(
     """Writes events `[N]` to a file, whole or not at all.
 
     `sensor_size` is `(width, height)`, by default that of the events or as much as they need; `format` is told by the ending of the name
-    where it is not given.
+    where it is not given. A UserWarning tells what files of the format do not say: the sensor, or that the events are simulated.
 
     Raises OSError if the file cannot be written, ValueError if a format cannot hold the events.
     """
     array = _events(events)
     simulated = bool(getattr(events, "simulated", False))
-    _synfire.write_events(fspath(path), array.view(np.uint8), _size(events, array, sensor_size), format, simulated)
+    size = _size(events, array, sensor_size)
+    for note in _synfire.write_events(fspath(path), array.view(np.uint8), size, format, simulated):
+        warnings.warn(note, UserWarning, stacklevel=2)
 
 
 def to_frames(
@@ -222,6 +243,8 @@ def _size(events: Any, array: NDArray[np.void], given: tuple[int, int] | None) -
         if not array.size:
             raise ValueError("there are no events to tell the sensor by: give sensor_size=(width, height)")
         size = (int(array["x"].max()) + 1, int(array["y"].max()) + 1)
+    if isinstance(size, str) or len(size) != 2:
+        raise TypeError(f"sensor_size = {size!r}: expected (width, height)")
     width, height = (int(side) for side in size)
     if not (1 <= width <= 32768 and 1 <= height <= 32768):
         raise ValueError(f"sensor_size = {(width, height)}: expected a width and a height from 1 to 32768")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from os import PathLike, fspath
@@ -25,34 +25,41 @@ OWN = {"net", "dataset", "recipe", "method", "time-steps", "threshold", "decay",
 PLAIN = {"dataset": "arrays", "shift": 0, "flip": False, "rotate": 0.0, "event-drop": False, "jitter": 0.0, "event-mix": 0.0}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What a network got right."""
+    """What a network got right.
 
-    #: Number of samples.
+    - `samples`: how many there were.
+    - `accuracy`: share of them whose class was right, 0 to 1.
+    - `loss`: the mean.
+    - `confusion`: samples by class and answer, `[classes, classes]`.
+    - `firing_rates`: mean spikes per neuron and time step of each layer of neurons, by its name.
+    - `accuracy_after`: share right if the answer is taken after each time step, `[T]`.
+    """
+
     samples: int
-    #: Share of the samples whose class was right.
     accuracy: float
-    #: Mean loss.
     loss: float
-    #: Samples by class and answer, `[classes, classes]`.
     confusion: NDArray[np.int64]
-    #: Mean spikes per neuron and time step of each layer of neurons.
     firing_rates: dict[str, float]
-    #: Share right if the answer is taken after each time step, `[T]`.
     accuracy_after: NDArray[np.float64]
 
 
 class Network:
     """A spiking network from a layer string.
 
-    `layers` such as `"32C3-MP2-64C3-MP2-128C3-AP2-LI10"` or a name such as `"nmnist"` (`synfire net list`): `nCk` is a convolution with n channels
-    and a kernel of k, with batch norm, ReLU and neurons; `nRB` a residual block; `MPk` and `APk` pooling; `DP` dropout; `nFC` fully connected; last
-    `VOTEn`, n voting neurons for each class, or `LIn`, n leaky integrators.
+    `layers` such as `"32C3-MP2-64C3-MP2-128C3-AP2-LI10"`, or the name of a published network such as `"nmnist"`, `"cifar10"`, `"dvs"`: `nCk` is a
+    convolution with n channels and a kernel of k, with batch norm, ReLU and neurons; `nRB` a residual block; `MPk` and `APk` pooling; `DP` dropout;
+    `nFC` fully connected; last `VOTEn`, n voting neurons for each class, or `LIn`, n leaky integrators.
 
-    `input_shape` is `(C, H, W)`, `classes` a number or the names of the classes, `method` `bpsta`, `bpsa`, `stbp` or `ann`. Further settings are those
-    of `synfire train`, with underscores: `threshold`, `decay`, `alpha`, `relu`, `norm`, `precision`, `loss`, `encoding`, `voter_method`, ….
-    `ann` has ReLUs in place of neurons and one time step.
+    `input_shape` is `(C, H, W)` (of recordings the last three of a sample's shape), `classes` a number or the names of the classes, `method` `bpsta`,
+    `bpsa`, `stbp` or `ann`, which has ReLUs in place of neurons and one time step. Further settings, and what they are by default:
+
+    - `threshold` 0.5, `decay` 0.9, `alpha` 0.2 (weight of the error across a spike back in time), `relu` True (in front of neurons),
+      `voter_method` "same" or a method for the voters alone;
+    - `norm`: statistics of batch norm over all time steps, "joint", or of each, "per-step";
+    - `encoding` of images: "direct" (the image at every step), "rate", "latency" or "phase";
+    - `precision`: "auto", "f32" or "bf16", what convolutions multiply; `loss`: "cross-entropy", "mse" (on rates) or "tet".
 
     Samples are float32 `[N, C, H, W]`, shown at every time step, or frames `[N, T, C, H, W]`. Other numbers are converted. A network may be used by
     several threads.
@@ -65,7 +72,7 @@ class Network:
     def __init__(
         self,
         layers: str,
-        input_shape: tuple[int, int, int],
+        input_shape: Sequence[int],
         classes: int | Sequence[str],
         time_steps: int = 4,
         method: str = "bpsta",
@@ -74,7 +81,9 @@ class Network:
         **more: Any,
     ) -> None:
         if len(input_shape) != 3:
-            raise ValueError(f"input_shape = {tuple(input_shape)}: expected (channels, height, width)")
+            raise ValueError(f"input_shape = {tuple(input_shape)}: expected (channels, height, width), of frames without the time steps")
+        if "net" in more:
+            raise TypeError("net: the layers are given once, as the first argument")
         if isinstance(classes, (str, bool)):
             raise TypeError(f"classes = {classes!r}: expected a number or a list of names")
         if isinstance(classes, Integral):
@@ -169,9 +178,11 @@ class Network:
         """Trains anew and keeps the weights of the epoch with the best validation accuracy.
 
         - `data`: samples `[N, C, H, W]` or `[N, T, C, H, W]` with labels `y` `[N]` from 0; what `synfire.data.load` gave; or the name of a data set.
-        - `epochs`, `batch_size`, and `more`: settings of `synfire train`, such as `lr`, `weight_decay`, `schedule`, `clip_norm`, `patience`, `shift`.
-        - `validation`: how many samples, or which share of them, are held back to choose the epoch by; a tenth by default.
-        - `callbacks`: see `synfire.callbacks`. `progress`: a bar; by default where somebody looks.
+        - `epochs`, `batch_size`, and `more`: `lr` (learning rate), `optimizer` ("adamw", "sgd"), `weight_decay`, `schedule` ("warmup-cosine", "cosine", "constant"),
+          `clip_norm` (largest norm of the gradients), `patience` (epochs without a better one before training ends), and for augmentation `shift`
+          (pixels), `flip`, `rotate` (degrees), `event_drop`, `jitter`, `event_mix`.
+        - `validation`: how many samples, or which share of them, are held back to choose the epoch by; a tenth by default. There has to be one.
+        - `callbacks`: called after each epoch, see `synfire.callbacks`. `progress`: a bar; by default where somebody looks.
         - `out`: a folder for the run, with its settings, curves and checkpoints, as `synfire train` makes them. It must not hold a run.
 
         Each training starts from the network's own settings, not from those of an earlier one. Ctrl-C ends it with KeyboardInterrupt; the network is
@@ -182,14 +193,19 @@ class Network:
         given = settings({"epochs": epochs, "batch_size": batch_size, "seed": seed, **more})
         for key in OWN & given.keys():
             raise ValueError(f"{key} belongs to the network: give it to Network, not to fit")
+        listeners = list(callbacks)
+        for listener in listeners:
+            if not callable(listener):
+                raise TypeError(f"a callback is a {type(listener).__name__}, expected something to call after each epoch")
         if isinstance(data, str):
             data = load(data, time_steps=self.time_steps)
         samples: Any
         if isinstance(data, Samples):
+            _without_labels(y)
             if data.part != "train":
                 raise ValueError(f"these are samples to {data.part} on; load the part 'train'")
             samples = data._core
-            given = {**data._settings, **given, "time-steps": self.time_steps}
+            given = {**data._settings, "time-steps": self.time_steps, **given}
             n = len(data)
         else:
             if y is None:
@@ -199,12 +215,13 @@ class Network:
             samples = (x, labels(y, n))
         if validation is not None:
             share = not isinstance(validation, Integral)
+            if share and not 0.0 < validation < 1.0:
+                raise ValueError(f"validation = {validation}: expected a share above 0 and below 1, or a number of samples")
             held = max(1, round(float(validation) * n)) if share else int(validation)
             if not 1 <= held < n:
                 raise ValueError(f"validation = {validation}: expected a share below 1 or a number below the {n} samples")
             given["validation"] = held
         history: list[dict[str, Any]] = []
-        listeners = list(callbacks)
         bar = None
         if following.is_watched() if progress is None else progress:
             bar = following.Progress(int({**self.config, **given}["epochs"]))
@@ -236,24 +253,24 @@ class Network:
         return self
 
     def decision_function(self, x: ArrayLike, batch_size: int = 256) -> Floats:
-        """The mean of the readout over time, `[N, classes]`: rates of voters, or potentials."""
+        """The mean of the readout over time, `[N, classes]`, for samples `[N, C, H, W]` or `[N, T, C, H, W]`: rates of voters, or potentials."""
         mean: Floats = self.readout(x, batch_size).mean(axis=0)
         return mean
 
     def readout(self, x: ArrayLike, batch_size: int = 256) -> Floats:
-        """What each class gets at each time step, `[T, N, classes]`.
+        """What each class gets at each time step, `[T, N, classes]`, for samples `[N, C, H, W]` or `[N, T, C, H, W]`.
 
         Raises ValueError if samples do not fit the network or hold NaN.
         """
         return self._core.forward(floats(x, "X", (4, 5)), number(batch_size, "batch_size"))
 
     def predict(self, x: ArrayLike, batch_size: int = 256) -> NDArray[np.int64]:
-        """The class of each sample, `[N]`, from 0."""
+        """The class of each sample, `[N]`, from 0, for samples `[N, C, H, W]` or `[N, T, C, H, W]`."""
         classes: NDArray[np.int64] = self.decision_function(x, batch_size).argmax(axis=1).astype(np.int64)
         return classes
 
     def predict_proba(self, x: ArrayLike, batch_size: int = 256) -> Floats:
-        """How certain each class is, `[N, classes]`; a row sums to 1.
+        """How certain each class is, `[N, classes]`, for samples `[N, C, H, W]` or `[N, T, C, H, W]`; a row sums to 1.
 
         Of integrators it is the softmax of their mean potential. Of voters it is a class's share of the votes, with one more for every class.
         """
@@ -267,14 +284,18 @@ class Network:
         certain: Floats = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
         return certain
 
-    def evaluate(self, data: ArrayLike | Samples, y: ArrayLike | None = None, batch_size: int = 256) -> Evaluation:
-        """How right it is on samples and labels, or on what `synfire.data.load` gave.
+    def evaluate(self, data: ArrayLike | Samples | str, y: ArrayLike | None = None, batch_size: int = 256) -> Evaluation:
+        """How right it is on samples `[N, C, H, W]` or `[N, T, C, H, W]` and labels `[N]`, on what `synfire.data.load` gave, or on the test samples of a
+        data set by its name.
 
         Raises ValueError if they do not fit the network.
         """
         batch_size = number(batch_size, "batch_size")
+        if isinstance(data, str):
+            data = load(data, "test", time_steps=self.time_steps)
         samples: Any
         if isinstance(data, Samples):
+            _without_labels(y)
             samples = data._core
         elif y is None:
             raise TypeError("labels are missing: evaluate(X, y)")
@@ -291,29 +312,39 @@ class Network:
             accuracy_after=np.asarray(found["anytime"]["accuracy"]),
         )
 
-    def spikes(self, x: ArrayLike) -> dict[str, Floats]:
-        """The spikes, 0 or 1, of each layer of neurons by its name: `[T, N, C, H, W]`, or `[T, N, units]` of flat layers."""
-        return self._core.spikes(floats(x, "X", (4, 5)))
+    def spikes(self, x: ArrayLike, batch_size: int = 64) -> dict[str, Floats]:
+        """The spikes, 0 or 1, of each layer of neurons by its name, `[T, N, C, H, W]`, or `[T, N, units]` of flat layers, for samples `[N, C, H, W]` or
+        `[N, T, C, H, W]`.
+
+        Raises ValueError if samples do not fit the network or hold NaN, MemoryError if there is no room for all these spikes.
+        """
+        return self._core.spikes(floats(x, "X", (4, 5)), number(batch_size, "batch_size"))
 
     def state_dict(self) -> dict[str, Floats]:
         """Weights and running statistics by the names that PyTorch gives them."""
         return self._core.state_dict()
 
-    def load_state_dict(self, state: dict[str, ArrayLike]) -> None:
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Takes weights and running statistics.
 
-        Raises KeyError if one is missing or unknown, ValueError if it is of another shape; the network is then as it was.
+        Raises KeyError if one is missing or unknown, ValueError if it is of another shape or not finite; the network is then as it was.
         """
+        if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+            raise TypeError("a state dict is a mapping of names to arrays")
         self._core.load_state_dict(
             {name: floats(values, name, (1, 2, 4)) for name, values in state.items() if not name.endswith("num_batches_tracked")}
         )
 
     def export_safetensors(self, path: str | PathLike[str]) -> None:
-        """Writes the weights for PyTorch: see docs/interop.md."""
+        """Writes weights and running statistics (safetensors) by the names of a PyTorch module whose `layers` is a Sequential of the network's modules."""
         self._core.export_safetensors(fspath(path))
 
     def import_pytorch(self, path: str | PathLike[str], prefix: str | None = None) -> list[tuple[str, str]]:
-        """Takes the weights of a file of PyTorch (`.pt`, `.pth`, `.safetensors`), read as data. Returns which module came from which.
+        """Takes the weights of a state dict of PyTorch (`.pt`, `.pth`, `.safetensors`), read as data: no code in it is run. Returns which module came
+        from which.
+
+        Tensors are found by the names of the released BPSTA networks or of Synfire, else by their shapes and the numbers in their names, of which a
+        UserWarning tells. `prefix` is what stands in front of the names, where a file holds several networks.
 
         Raises ValueError if the file is damaged or holds another network, with another threshold or decay too.
         """
@@ -330,11 +361,20 @@ class Network:
         fold_resistance: bool = False,
         sum_pool: bool = False,
     ) -> None:
-        """Writes a NIR graph: see docs/interop.md.
+        """Writes a NIR graph (HDF5), for other simulators and neuromorphic chips.
+
+        - `dt`: the time step that its neurons are made for, in seconds: 1e-4 in SpikingJelly and snnTorch.
+        - `fold_resistance`: the neurons' resistance 1/(1 - decay) goes into the weights in front of them, for simulators that know no other than 1
+          (Norse).
+        - `sum_pool`: means over windows become sums, and the next weights are divided, for simulators without means (Sinabs).
+
+        A UserWarning tells of an encoding that other programs have to do themselves.
 
         Raises ValueError if the network has what NIR cannot say: a ReLU in front of neurons (train with `relu=False`), or max pooling.
         """
-        self._core.export_nir(fspath(path), dt, fold_resistance, sum_pool)
+        note = self._core.export_nir(fspath(path), dt, fold_resistance, sum_pool)
+        if note is not None:
+            warnings.warn(note, UserWarning, stacklevel=2)
 
     @classmethod
     def import_nir(
@@ -346,6 +386,10 @@ class Network:
         input_shape: tuple[int, int, int] | None = None,
     ) -> Network:
         """The network of a NIR graph; what is to be known of it is warned of.
+
+        - `dt`: the time step that its neurons are made for, in seconds; by default that of the graph's metadata, else 1e-4.
+        - `time_steps`: for how many the network sees a sample; by default those of the metadata, else 4.
+        - `input_shape`: `(C, H, W)` where the graph takes a row of values.
 
         Raises ValueError if the graph is none that a layer string could say; the error names the node.
         """
@@ -361,12 +405,17 @@ class Network:
         return f"Network({described['net']!r}, {described['parameters']} parameters, T = {described['config']['time-steps']})"
 
 
+def _without_labels(y: Any) -> None:
+    if y is not None:
+        raise TypeError("these samples have labels of their own: leave y out")
+
+
 def _again(
     layers: str, shape: list[int], names: list[str], config: dict[str, Any], state: dict[str, Floats], told: dict[str, Any]
 ) -> Network:
     """What was pickled."""
     network = Network._of(_synfire.Core(shape, names, json.dumps({**config, "net": layers})))
-    network.load_state_dict(state)  # type: ignore[arg-type]
+    network.load_state_dict(state)
     for name, value in told.items():
         setattr(network, name, value)
     return network

@@ -20,6 +20,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.autograd.function import once_differentiable
 
 from . import _synfire
@@ -28,6 +29,8 @@ from ._arrays import number
 __all__ = ["Lif", "SeqToTime", "SpikingConvBlock", "lif", "spiking_conv_block"]
 
 Neuron = tuple[str, float, float, float]
+#: What autocast makes of some layers' output; the kernels compute in single precision.
+HALF = (torch.bfloat16, torch.float16)
 
 
 def _flat(tensor: Tensor) -> np.ndarray[Any, Any]:
@@ -45,7 +48,7 @@ def _check(x: Tensor, what: str) -> None:
         raise TypeError(f"{what} is a {type(x).__name__}, expected a tensor")
     if x.device.type != "cpu":
         raise ValueError(f"{what} is on {x.device}; Synfire's kernels for PyTorch run on the CPU")
-    if x.dtype != torch.float32:
+    if x.dtype not in (torch.float32, *HALF):
         raise TypeError(f"{what} is {x.dtype}, expected torch.float32")
 
 
@@ -74,13 +77,17 @@ def lif(
     """Spikes, 0 or 1, of leaky integrate-and-fire neurons for a current `[T, ...]` of float32.
 
     `method` decides how the error passes a spike: `bpsta`, `bpsa` or `stbp`. `threshold` is above 0, `decay` from 0 to 1, `alpha` 0 or more.
-    A neuron whose current is NaN never fires.
+    A neuron whose current is NaN never fires. What autocast left in half precision is computed in single precision and returned as it came.
 
     Raises TypeError or ValueError if the tensor or a constant is none of these.
     """
     _check(current, "the current")
-    if current.dim() < 1 or current.numel() == 0:
-        raise ValueError(f"the current has shape {tuple(current.shape)}, expected time steps first, and values")
+    if current.dim() < 1 or current.shape[0] == 0:
+        raise ValueError(f"the current has shape {tuple(current.shape)}, expected time steps first")
+    if current.numel() == 0:
+        return current.clone()
+    if current.dtype in HALF:
+        return lif(current.float(), method, threshold, decay, alpha).to(current.dtype)
     spikes: Tensor = _Lif.apply(current, (method, threshold, decay, alpha))
     return spikes
 
@@ -154,7 +161,7 @@ class _Block(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, gamma: Tensor, beta: Tensor, mean: Any, variance: Any, how: Any) -> Tensor:
-        shape, neuron, eps, relu, _ = how
+        shape, neuron, eps, relu = how
         norm = (mean, variance, _flat(gamma), _flat(beta), eps, relu)
         y = _synfire.block_forward(_flat(z), norm, shape, neuron)
         ctx.save_for_backward(z, gamma, beta)
@@ -167,9 +174,7 @@ class _Block(torch.autograd.Function):
     @once_differentiable  # type: ignore[untyped-decorator,unused-ignore]
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
         z, gamma, beta = ctx.saved_tensors
-        shape, neuron, eps, relu, learns = ctx.how
-        if not learns:
-            raise RuntimeError("no error passes back through a SpikingConvBlock whose batch norm uses running statistics: call train()")
+        shape, neuron, eps, relu = ctx.how
         norm = (*ctx.statistics, _flat(gamma), _flat(beta), eps, relu)
         grad_z, grad_gamma, grad_beta = _synfire.block_backward(
             _flat(z), norm, _flat(grads[0].contiguous()), shape, neuron
@@ -181,7 +186,20 @@ class SpikingConvBlock(nn.Module):
     """Convolution, batch norm, ReLU, neurons and pooling: frames `[T, B, C, H, W]` to spikes, pooled or not, `[T, B, N, H', W']`.
 
     Its parameters and buffers are those of `conv` (`nn.Conv2d`) and `bn` (`nn.BatchNorm2d`), so that state dicts of a model with such modules fit.
-    Memory between blocks is channels last, so that nothing is rearranged. See `spiking_conv_block`.
+    Memory between blocks is channels last, so that nothing is rearranged.
+
+    - `pool`: `("max", 2)`, `("average", 2)` or None.
+    - `method`, `threshold`, `decay`, `alpha`: the neurons'; see `lif`.
+    - `relu`: whether a ReLU stands in front of them.
+    - `norm`: statistics over all steps together (`joint`) or of each step (`per-step`).
+    - `precision`: `f32`, or `bf16`: values are rounded to bf16 where they are multiplied, sums stay float32.
+    - `spikes_in`: the input is spikes, pooled or not, of neurons of `bpsa` or `bpsta`, which ask for no error of a spike that they did not fire; the error
+      of an input of 0 is then left out, which is faster.
+
+    In `eval()` it is one kernel under `torch.no_grad()`; where gradients are asked for, batch norm and pooling are PyTorch's. `torch.func` is not
+    supported.
+
+    Raises TypeError or ValueError if an argument or the input is none of these, FloatingPointError if the statistics of a batch are not finite.
     """
 
     def __init__(
@@ -221,6 +239,7 @@ class SpikingConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         _check(x, "the input")
+        x = x.float()
         if x.dim() != 5:
             raise ValueError(f"the input has shape {tuple(x.shape)}, expected [T, B, C, H, W]")
         conv, bn, neurons = self.conv, self.bn, self.neurons
@@ -237,15 +256,34 @@ class SpikingConvBlock(nn.Module):
         joint = self.norm == "joint" or not learns
         shape = (steps, batch, height, width, channels, joint, self.kind, self.side)
         neuron = (neurons.method, neurons.threshold, neurons.decay, neurons.alpha)
-        how = (shape, neuron, bn.eps, self.relu, learns)
+        how = (shape, neuron, bn.eps, self.relu)
+        gamma = bn.weight if bn.affine else torch.ones(channels)
+        beta = bn.bias if bn.affine else torch.zeros(channels)
         if learns:
             mean, variance = _synfire.block_statistics(_flat(z), shape)
+            if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
+                raise FloatingPointError("the input of the batch norm holds NaN or infinity, or its statistics overflow")
             if bn.training:
                 self._learn(mean, variance, steps * batch * height * width // (mean.size // channels))
         else:
-            mean, variance = _flat(cast(Tensor, bn.running_mean)), _flat(cast(Tensor, bn.running_var))
-        y: Tensor = _Block.apply(z, bn.weight, bn.bias, mean, variance, how)
-        return y.view(steps, batch, *y.shape[1:]).permute(0, 1, 4, 2, 3)
+            running = cast(Tensor, bn.running_mean), cast(Tensor, bn.running_var)
+            if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (z, gamma, beta)):
+                y = self._frozen(steps, z, gamma, beta, *running)
+                return y.reshape(steps, batch, *y.shape[1:])
+            mean, variance = map(_flat, running)
+        pooled: Tensor = _Block.apply(z, gamma, beta, mean, variance, how)
+        return pooled.view(steps, batch, *pooled.shape[1:]).permute(0, 1, 4, 2, 3)
+
+    def _frozen(self, steps: int, z: Tensor, gamma: Tensor, beta: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+        """The block where errors are to pass back through running statistics: `[T·B, H, W, C]` to `[T·B, C, H', W']`, by PyTorch but for the neurons."""
+        current = (z - mean) * (gamma / torch.sqrt(variance + self.bn.eps)) + beta
+        current = F.relu(current) if self.relu else current
+        spikes: Tensor = self.neurons(current.reshape(steps, -1))
+        frames = spikes.reshape(current.shape).permute(0, 3, 1, 2)
+        if self.kind == "none":
+            return frames
+        pool = F.max_pool2d if self.kind == "max" else F.avg_pool2d
+        return pool(frames, self.side)
 
     def _learn(self, mean: Any, variance: Any, rows: int) -> None:
         """Moves the running statistics on, once for each of the batch's."""
@@ -262,15 +300,5 @@ class SpikingConvBlock(nn.Module):
                 bn.running_var.lerp_(torch.from_numpy(v * unbiased), momentum)
 
 
-def spiking_conv_block(in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, **how: Any) -> SpikingConvBlock:
-    """A block of convolution, batch norm, ReLU, neurons and pooling, for frames `[T, B, C, H, W]`.
-
-    - `pool`: `("max", 2)`, `("average", 2)` or None.
-    - `method`, `threshold`, `decay`, `alpha`: the neurons'; see `lif`.
-    - `relu`: whether a ReLU stands in front of them.
-    - `norm`: statistics over all steps together (`joint`) or of each step (`per-step`).
-    - `precision`: `f32`, or `bf16`: values are rounded to bf16 where they are multiplied, sums stay float32.
-    - `spikes_in`: the input is spikes, pooled or not, of neurons of `bpsa` or `bpsta`, which ask for no error of a spike that they did not fire; the error
-      of an input of 0 is then left out, which is faster.
-    """
-    return SpikingConvBlock(in_channels, out_channels, kernel_size, stride, **how)
+#: The block by the name of a function, as layers are made.
+spiking_conv_block = SpikingConvBlock

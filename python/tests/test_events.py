@@ -185,3 +185,11 @@ def test_what_is_no_data_set(tmp_path, monkeypatch):
         synfire.data.load("digits", batch_size=0)
     with pytest.raises(ValueError, match="unknown field"):
         synfire.data.load("digits", colour=3)
+
+
+def test_what_a_file_does_not_tell_is_warned_of(tmp_path):
+    made = events.simulate(np.tile([[0.0, 1.0]], (8, 4)), seed=1, threshold_on=0.3)
+    with pytest.warns(UserWarning, match="simulated|sensor"):
+        made.write(tmp_path / "a.npy")
+    with pytest.raises(TypeError, match="sensor_size"):
+        events.to_frames(made, "128")

@@ -217,7 +217,7 @@ def test_files_that_are_damaged_or_hostile(tmp_path):
     with pytest.raises(FileNotFoundError):
         Network.import_nir(tmp_path / "absent.nir")
     relu = Network("4C3-LI1", (1, 8, 8), 2)
-    with pytest.raises(ValueError, match="ReLU.*--relu false"):
+    with pytest.raises(ValueError, match="ReLU.*train with relu false"):
         relu.export_nir(tmp_path / "x.nir")
     assert not (tmp_path / "x.nir").exists()
 
@@ -241,3 +241,38 @@ def test_graphs_with_unknown_nodes_and_cycles(tmp_path):
         Network.import_nir(graph({**ends, "a": affine, "b": lif(2)}, [*row, ("b", "a")]))
     with pytest.raises(ValueError, match="takes 3 values"):
         Network.import_nir(graph({**ends, "input": nir.Input(np.array([4])), "a": affine, "b": lif(2)}, row))
+
+
+def test_the_encoding_goes_with_the_graph(tmp_path):
+    from sklearn.datasets import load_digits
+
+    X = (load_digits().images[:40, None] / 16).astype(np.float32)
+    for encoding in ("direct", "rate", "latency", "phase"):
+        net = Network("8C3-AP2-LI2", (1, 8, 8), 10, time_steps=8, relu=False, precision="f32", encoding=encoding, method="stbp")
+        if encoding == "direct":
+            net.export_nir(tmp_path / "net.nir")
+        else:
+            with pytest.warns(UserWarning, match=encoding):
+                net.export_nir(tmp_path / "net.nir")
+        again = Network.import_nir(tmp_path / "net.nir")
+        assert again.config["encoding"] == encoding and again.config["method"] == "stbp"
+        np.testing.assert_allclose(again.readout(X), net.readout(X), atol=1e-4)
+    for dt in (1e300, 1e-320):
+        with pytest.raises(ValueError, match="time step"):
+            net.export_nir(tmp_path / "far.nir", dt=dt)
+    assert not (tmp_path / "far.nir").exists()
+
+
+def test_a_residual_network_there_and_back(tmp_path):
+    pytest.importorskip("nir", minversion="1.0.7")
+    net = Network("4C3-4RB-6RBS2-VOTE2", (2, 8, 8), 3, time_steps=8, relu=False, precision="f32")
+    net.export_nir(tmp_path / "net.nir")
+    again = Network.import_nir(tmp_path / "net.nir")
+    assert again.config["net"] == net.config["net"] and np.array_equal(again.readout(FRAMES), net.readout(FRAMES))
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    Network("4C3-AP2-LI2", (1, 8, 8), 10).export_safetensors(tmp_path / "a.safetensors")
+    for layers, classes in [("4C3-AP2-VOTE5", 4), ("4C3-AP2-VOTE2", 10), ("4C3-MP2-LI2", 10)]:
+        with pytest.raises(ValueError, match="4C3-AP2-LI2 for 1x8x8 and 10 classes"):
+            Network(layers, (1, 8, 8), classes).import_pytorch(tmp_path / "a.safetensors")

@@ -1,4 +1,5 @@
 import multiprocessing
+import subprocess
 import sys
 import threading
 
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 import synfire
-from synfire import Network
+from synfire import Network, data
 
 
 def small(**more):
@@ -327,3 +328,118 @@ def test_a_forked_process_has_threads_of_its_own(digits):
     assert not hangs and worker.exitcode == 0
     there, images, epochs = answers.get()
     assert np.array_equal(here, there) and images == 360 and epochs == 1
+
+
+def test_settings_of_the_wrong_kind_are_named(trained, digits):
+    X, y = digits
+    for given, error, told in [
+        ({"time_steps": 2.0}, TypeError, "time_steps = 2.0"),
+        ({"relu": "no"}, TypeError, "relu"),
+        ({"seed": -1}, ValueError, "seed = -1"),
+        ({"encoding": "morse"}, ValueError, "encoding"),
+    ]:
+        with pytest.raises(error, match=told):
+            Network("4C3-LI1", (1, 8, 8), 10, **given)
+    with pytest.raises(TypeError, match="net"):
+        Network("4C3-LI1", (1, 8, 8), 10, net="LI2")
+    net = Network("4C3-LI1", (1, 8, 8), 10)
+    for given, error, told in [
+        ({"epochs": 1.5}, TypeError, "epochs = 1.5"),
+        ({"lr": [1]}, TypeError, "lr"),
+        ({"validation": 0.0}, ValueError, "validation = 0.0"),
+        ({"validation": float("inf")}, ValueError, "validation"),
+        ({"callbacks": [object()]}, TypeError, "callback"),
+    ]:
+        with pytest.raises(error, match=told):
+            net.fit(X[:20], y[:20], **given)
+    for wrong in ([1], {1: np.zeros(1)}):
+        with pytest.raises(TypeError, match="mapping"):
+            net.load_state_dict(wrong)
+    with pytest.raises(ValueError, match="NaN|finite|not a number"):
+        net.load_state_dict({**net.state_dict(), "layers.0.bias": np.full(4, np.nan)})
+    # What an error advises is what there is here.
+    with pytest.raises(ValueError, match="train with relu false"):
+        trained.export_nir("never.nir")
+
+
+def test_samples_bring_their_labels(digits):
+    samples = data.load("digits", batch_size=50)
+    net = Network("4C3-LI1", samples.shape, 10, time_steps=2)
+    for call in (net.fit, net.evaluate):
+        with pytest.raises(TypeError, match="labels of their own"):
+            call(samples, samples.labels)
+    assert net.evaluate("digits").samples == net.evaluate(data.load("digits", "test")).samples
+    frames = data.load("gestures", time_steps=4, frame_size=(16, 16))
+    assert frames.shape == (4, 2, 16, 16)
+    with pytest.raises(ValueError, match="expected \\(channels, height, width\\)"):
+        Network("4C3-AP4-LI1", frames.shape, 11)
+    other = Network("4C3-AP4-LI1", frames.shape[1:], 11, time_steps=8)
+    with pytest.raises(ValueError, match="time_steps = 4"):
+        other.fit(frames, epochs=1)
+
+
+def test_spikes_in_batches_and_without_room(trained, digits):
+    X, _ = digits
+    whole, parts = trained.spikes(X[:10]), trained.spikes(X[:10], batch_size=3)
+    assert whole.keys() == parts.keys() and all(np.array_equal(whole[name], parts[name]) for name in whole)
+    large = Network("64C3-LI1", (1, 256, 256), 2, time_steps=4096, relu=False)
+    with pytest.raises(MemoryError):
+        large.spikes(np.zeros((1000, 1, 256, 256), np.float32), batch_size=1)
+
+
+def test_threads_save_to_one_path(trained, tmp_path):
+    failed = []
+
+    def save():
+        try:
+            for _ in range(10):
+                trained.save(tmp_path / "net.safetensors")
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=save) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed and Network.load(tmp_path / "net.safetensors").parameters == trained.parameters
+    assert [path.name for path in tmp_path.iterdir()] == ["net.safetensors"]
+
+
+def test_it_needs_nothing_but_numpy():
+    program = """
+import subprocess
+import sys
+for name in ("torch", "sklearn", "tqdm", "matplotlib", "IPython"):
+    sys.modules[name] = None
+import pydoc
+import numpy as np
+import synfire
+from synfire import *
+assert not hasattr(synfire, "torch") and "torch" not in dir(synfire)
+assert "synfire.torch needs PyTorch" in str(__import__("pytest").raises(AttributeError, getattr, synfire, "torch").value)
+assert "A spiking network from a layer string" in pydoc.render_doc(synfire.Network)
+pydoc.render_doc(synfire)
+x, y = np.random.rand(30, 1, 8, 8).astype(np.float32), np.arange(30) % 3
+classifier = synfire.SpikingClassifier("4C3-LI1", epochs=1, time_steps=2).fit(x, y)
+assert classifier.predict(x).shape == (30,) and 0 <= classifier.score(x, y) <= 1
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_curve_in_a_notebook_is_a_picture():
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    for needed in ("ipykernel", "matplotlib"):
+        pytest.importorskip(needed)
+    record = {"train_loss": 1.0, "validation_loss": 1.0, "train_accuracy": 0.5, "validation_accuracy": 0.5}
+    code = f"""
+from synfire.callbacks import LiveCurve
+curve = LiveCurve()
+for epoch in (1, 2):
+    curve({{"epoch": epoch, **{record}}})
+"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    nbclient.NotebookClient(notebook, timeout=120).execute()
+    (shown,) = notebook.cells[0].outputs
+    assert len(shown["data"]["image/png"]) > 5_000

@@ -110,9 +110,15 @@ def test_running_statistics_are_those_of_batch_norm():
     with torch.no_grad():
         current = F.relu(block.bn(block.conv(x.flatten(0, 1)))).unflatten(0, (3, 5))
         np.testing.assert_array_equal(block(x), reference(current, "bpsta"))
-    # Without no_grad it answers too; only the error has no way back.
-    with pytest.raises(RuntimeError, match="running statistics"):
-        block(x).sum().backward()
+    # Frozen statistics let errors pass, as those of a frozen batch norm do.
+    found, expected = [], []
+    for answer, into in ((block, found), (lambda x: reference(F.relu(block.bn(block.conv(x.flatten(0, 1)))).unflatten(0, (3, 5)), "bpsta"), expected)):
+        seen = x.clone().requires_grad_()
+        block.zero_grad()
+        (answer(seen) * torch.linspace(-1, 1, 36).reshape(6, 6)).sum().backward()
+        into.extend([seen.grad, block.conv.weight.grad.clone(), block.bn.weight.grad.clone()])
+    for gradient, wanted in zip(found, expected):
+        np.testing.assert_allclose(gradient, wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max()))
     mean_of_all = st.spiking_conv_block(2, 4, norm="per-step")
     mean_of_all.bn.momentum = None
     mean_of_all(x)
@@ -163,7 +169,7 @@ def test_what_does_not_fit():
         st.Lif("relu")
     with pytest.raises(TypeError, match="float32"):
         st.lif(torch.zeros(2, 3, dtype=torch.float64))
-    with pytest.raises(ValueError, match="values"):
+    with pytest.raises(ValueError, match="time steps first"):
         st.lif(torch.zeros(0, 3))
     block = st.spiking_conv_block(3, 4, pool=("max", 9))
     with pytest.raises(ValueError, match="channels"):
@@ -210,3 +216,43 @@ def test_arrays_are_shared_with_dlpack():
     shared = torch.from_dlpack(readout)
     shared[0, 0, 0] = 7.0
     assert readout[0, 0, 0] == 7.0
+
+
+@pytest.mark.parametrize("pool", [None, ("max", 2), ("average", 2)])
+def test_a_frozen_block_passes_errors(pool):
+    torch.manual_seed(2)
+    block = st.spiking_conv_block(3, 4, pool=pool)
+    for _ in range(3):
+        block(torch.rand(2, 5, 3, 6, 6))
+    block.eval()
+    x = torch.rand(2, 5, 3, 6, 6)
+    with torch.no_grad():
+        fused = block(x)
+    seen = x.clone().requires_grad_()
+    spikes = block(seen)
+    assert spikes.shape == fused.shape and (spikes != fused).float().mean() <= 1e-3
+    (spikes * torch.randn_like(spikes)).sum().backward()
+    assert seen.grad.abs().sum() > 0 and block.bn.weight.grad.abs().sum() > 0 and block.conv.weight.grad.abs().sum() > 0
+
+
+def test_half_precision_and_what_autocast_leaves():
+    current = torch.rand(4, 2, 8, requires_grad=True)
+    half = current.bfloat16()
+    spikes = st.lif(half)
+    assert spikes.dtype == torch.bfloat16 and torch.equal(spikes.float(), st.lif(half.float()))
+    spikes.sum().backward()
+    assert current.grad.abs().sum() > 0
+    model = nn.Sequential(st.SeqToTime(nn.Conv2d(1, 4, 3)), st.Lif(), st.spiking_conv_block(4, 2))
+    with torch.autocast("cpu", torch.bfloat16):
+        model(torch.rand(2, 3, 1, 8, 8)).sum().backward()
+
+
+def test_batches_of_nothing_and_of_no_numbers():
+    assert st.lif(torch.zeros(4, 0, 3)).shape == (4, 0, 3)
+    block = st.spiking_conv_block(3, 4)
+    before = block.bn.running_mean.clone()
+    with pytest.raises(FloatingPointError, match="NaN"):
+        block(torch.full((2, 1, 3, 5, 5), torch.nan))
+    assert torch.equal(block.bn.running_mean, before)
+    block.bn = nn.BatchNorm2d(4, affine=False)
+    block(torch.rand(2, 1, 3, 5, 5)).sum().backward()

@@ -13,7 +13,7 @@ from synfire import Network, SpikingClassifier, callbacks, data, events
 
 
 def recordings(path: Path) -> NDArray[np.float32]:
-    made: events.Events = events.simulate(np.zeros((8, 8)), seed=1, threshold_on=0.3)
+    made: events.Events = events.simulate(np.tile([[0.0, 1.0]], (8, 4)), seed=1, threshold_on=0.3)
     made.write(path)
     told: events.Info = events.info(path)
     read: events.Events = events.read(path)
@@ -54,6 +54,30 @@ def networks(folder: Path) -> float:
     graph: Network = Network.import_nir(folder / "net.nir", dt=1e-3, time_steps=3)
     assert classes.shape == (len(x),) and certain.shape == (len(x), 10) and layers and modules and graph.parameters
     return net.evaluate(x, y).accuracy
+
+
+def first() -> Network:
+    samples = data.load("digits")
+    net: Network = Network("4C3-LI1", samples.shape, len(samples.class_names), time_steps=2)
+    return net.fit(samples, epochs=1, progress=False)
+
+
+def curves() -> callbacks.Callback:
+    return callbacks.LiveCurve()
+
+
+def scores(net: Network, x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    return net.decision_function(x), net.readout(x, batch_size=8)
+
+
+def modules() -> Any:
+    import torch
+
+    from synfire import torch as st
+
+    block: st.SpikingConvBlock = st.spiking_conv_block(1, 4, pool=("max", 2), method="bpsa", spikes_in=False)
+    out: torch.Tensor = st.Lif()(block(torch.rand(2, 1, 1, 8, 8)))
+    return st.lif(out, "stbp", 0.5)
 
 
 def classifiers() -> NDArray[np.float32]:

@@ -44,7 +44,7 @@ pub use new_file::NewFile;
 pub use reader::{Reader, read};
 pub use statistics::{Pixel, Problem, Statistics};
 pub use time::Microseconds;
-pub use writer::{Writer, to_bytes, write};
+pub use writer::{Writer, to_bytes, untold, write};
 
 /// A change of brightness seen by one pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

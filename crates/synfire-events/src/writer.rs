@@ -4,7 +4,7 @@ use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use crate::formats::{EncodeError, Encoder};
-use crate::{Event, EventError, Format, NewFile, Origin, Recording, Sensor};
+use crate::{Event, EventError, Format, NewFile, Origin, Reader, Recording, Sensor};
 
 /// A recording that is written piece by piece. The file is there, whole, after [`Writer::finish`]; before, and if the
 /// writer is dropped, what was there before stands.
@@ -98,4 +98,25 @@ pub fn to_bytes(format: Format, recording: &Recording) -> Result<Vec<u8>, EventE
     };
     encode().map_err(|error| failed(error, format, 0, Path::new("the recording")))?;
     Ok(output.into_inner())
+}
+
+/// What a file that was written does not say of where its recording comes from; one sentence each.
+///
+/// # Errors
+/// When it cannot be read again.
+pub fn untold(path: &Path, format: Format, origin: impl Into<Origin>) -> Result<Vec<String>, EventError> {
+    let origin = origin.into();
+    let written = Reader::open_as(path, Some(format))?;
+    let mut notes = Vec::new();
+    if written.sensor() != Some(origin.sensor) {
+        let taken = written.sensor().map_or("as much as the events need".into(), |sensor| sensor.to_string());
+        notes.push(format!(
+            "files of the format {format} do not tell the sensor: instead of {}, readers will take {taken}",
+            origin.sensor
+        ));
+    }
+    if origin.simulated && !written.simulated() {
+        notes.push(format!("files of the format {format} do not tell that a recording is simulated"));
+    }
+    Ok(notes)
 }

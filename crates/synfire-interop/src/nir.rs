@@ -32,7 +32,7 @@ mod file;
 mod graph;
 mod import;
 
-pub use export::{Pools, Resistance, Translation, export, export_described};
+pub use export::{Pools, Resistance, Translation, export, export_described, left_to_others};
 pub use file::{read, write};
 pub use graph::{Graph, Metadata, Node, Pooling};
 pub use import::{Imported, import};

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// Why a file of ours could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -42,11 +43,14 @@ impl FileError {
     }
 }
 
-/// Writes `bytes` beside `path`, syncs and renames: at any moment the file is the old one or the new one, whole.
+/// Writes `bytes` beside `path`, syncs and renames: at any moment the file is the old one or the new one, whole. Threads that write to the
+/// same path take turns.
 ///
 /// # Errors
 /// If the system refuses; the old file then stands.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    static TURNS: Mutex<()> = Mutex::new(());
+    let _turn = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let temporary = PathBuf::from(temporary);

@@ -71,6 +71,9 @@ impl Export {
                 let network = checkpoint.header.described();
                 let graph = nir::export_described(&network, &mut net, translation).map_err(failed)?;
                 nir::write(out, &graph)?;
+                if let Some(note) = nir::left_to_others(&network) {
+                    console.note(format!("note: {note}"));
+                }
             }
         }
         told(out, console)

@@ -1,6 +1,7 @@
 //! From a network to a graph.
 
 use super::graph::{Graph, Metadata, Node, Pooling};
+use synfire::encode::Encoding;
 use synfire::file::{HostTensor, TensorMap};
 use synfire::net::{EPS, LayerSpec, Net, PlannedLayer, Readout};
 use synfire::ops;
@@ -69,7 +70,19 @@ pub fn export_described(
     let mut graph = export(net, translation)?;
     graph.metadata.time_steps = Some(network.config.time_steps);
     graph.metadata.class_names.clone_from(&network.class_names);
+    graph.metadata.encoding = Some(network.config.encoding.to_string());
+    graph.metadata.method = Some(network.config.lif().method.name().to_string());
     Ok(graph)
+}
+
+/// What other programs have to do that a graph does not say.
+pub fn left_to_others(network: &Described) -> Option<String> {
+    let encoding = network.config.encoding;
+    (encoding != Encoding::Direct).then(|| {
+        format!(
+            "the graph begins behind the encoding ({encoding}): other programs have to encode images by it before they show them"
+        )
+    })
 }
 
 /// The graph of `net` in inference.
@@ -80,6 +93,13 @@ pub fn export(net: &mut Net, translation: Translation) -> Result<Graph, String> 
     let dt = translation.dt;
     if !(dt.is_finite() && dt > 0.0) {
         return Err(format!("a time step of {dt} seconds: expected a number above 0"));
+    }
+    let decay = f64::from(net.lif.decay);
+    let constant = if decay == 1.0 { 1.0 / dt } else { dt / (1.0 - decay) };
+    if !(constant as f32).is_normal() {
+        return Err(format!(
+            "a time step of {dt} seconds: single precision cannot hold its neurons' constants, {constant:e}"
+        ));
     }
     let state = net.state();
     let plan = net.plan().clone();

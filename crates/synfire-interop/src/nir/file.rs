@@ -238,6 +238,8 @@ impl Fields {
             dt: self.number("dt").ok(),
             time_steps: self.integers("time_steps").ok().and_then(|steps| steps.first().copied()),
             class_names: self.texts("class_names").unwrap_or_default(),
+            encoding: self.texts("encoding").ok().and_then(|texts| texts.into_iter().next()),
+            method: self.texts("method").ok().and_then(|texts| texts.into_iter().next()),
         }
     }
 }
@@ -256,7 +258,7 @@ fn bytes_of(graph: &Graph) -> Result<Vec<u8>, String> {
         nodes.add_group(group.finish());
     }
     root.add_group(nodes.finish());
-    let Metadata { dt, time_steps, class_names } = &graph.metadata;
+    let Metadata { dt, time_steps, class_names, encoding, method } = &graph.metadata;
     let mut metadata = root.create_group("metadata");
     if let Some(dt) = dt {
         metadata.create_dataset("dt").with_f64_data(&[*dt]).with_shape(&[]);
@@ -267,6 +269,11 @@ fn bytes_of(graph: &Graph) -> Result<Vec<u8>, String> {
     if !class_names.is_empty() {
         let names: Vec<&str> = class_names.iter().map(String::as_str).collect();
         metadata.create_dataset("class_names").with_vlen_strings(&names);
+    }
+    for (name, text) in [("encoding", encoding), ("method", method)] {
+        if let Some(text) = text {
+            put_text(&mut metadata, name, text);
+        }
     }
     root.add_group(metadata.finish());
     file.add_group(root.finish());

@@ -23,6 +23,10 @@ pub struct Metadata {
     pub time_steps: Option<usize>,
     /// The names of the classes.
     pub class_names: Vec<String>,
+    /// How images become what the graph takes at each step; without it, by the image itself.
+    pub encoding: Option<String>,
+    /// By which method it learned: neurons of `stbp` fire above the threshold, of the others at it.
+    pub method: Option<String>,
 }
 
 /// A window that goes over images.

@@ -156,18 +156,7 @@ impl Pieces {
 
 /// Tells and returns what a file that was written does not say of where its recording comes from.
 fn tell_untold(path: &Path, format: Format, origin: Origin, console: &Console) -> Result<Vec<String>, Error> {
-    let written = Reader::open_as(path, Some(format))?;
-    let mut notes = Vec::new();
-    if written.sensor() != Some(origin.sensor) {
-        let taken = written.sensor().map_or("as much as the events need".into(), |sensor| sensor.to_string());
-        notes.push(format!(
-            "files of the format {format} do not tell the sensor: instead of {}, readers will take {taken}",
-            origin.sensor
-        ));
-    }
-    if origin.simulated && !written.simulated() {
-        notes.push(format!("files of the format {format} do not tell that a recording is simulated"));
-    }
+    let notes = synfire_events::untold(path, format, origin)?;
     notes.iter().for_each(|note| console.note(format!("note: {note}")));
     Ok(notes)
 }

@@ -2,12 +2,14 @@
 
 mod constants;
 
-use super::graph::{Graph, Named, Node, Part, Pooling};
+use super::graph::{Graph, Metadata, Named, Node, Part, Pooling};
 use crate::{decimal, numbers};
 use burn::tensor::Device;
 use constants::{Cells, Weighted};
+use synfire::encode::Encoding;
 use synfire::file::HostTensor;
 use synfire::net::Net;
+use synfire::ops::Method;
 
 /// How far two constants may be apart that are meant to be the same: a few roundings.
 const CLOSE: f64 = 1e-6;
@@ -24,20 +26,27 @@ pub struct Imported {
     pub class_names: Vec<String>,
     /// What the user should know; one sentence each.
     pub notes: Vec<String>,
+    /// How images become what it takes at each step, where the graph's metadata say.
+    pub encoding: Option<Encoding>,
+    /// By which method it learned, where they say.
+    pub method: Option<Method>,
 }
 
 impl Imported {
     /// The settings of a run that make it what it is.
     pub fn settings(&self) -> toml::Table {
         let lif = self.net.lif;
-        toml::Table::from_iter([
+        let mut settings = toml::Table::from_iter([
             ("net".to_string(), self.net.plan().spec.to_string().into()),
             ("relu".to_string(), false.into()),
             ("threshold".to_string(), decimal(lif.threshold).into()),
             ("decay".to_string(), decimal(lif.decay).into()),
             // What was never rounded to bf16 stays as it is.
             ("precision".to_string(), "f32".into()),
-        ])
+        ]);
+        settings.extend(self.method.map(|method| ("method".to_string(), method.name().into())));
+        settings.extend(self.encoding.map(|encoding| ("encoding".to_string(), encoding.to_string().into())));
+        settings
     }
 }
 
@@ -61,10 +70,19 @@ pub fn import(
     let Part::One((_, Node::Output { shape })) = row[row.len() - 1] else {
         unreachable!("a row ends at the output")
     };
-    let (net, notes) = reader.finish(shape, device)?;
+    let (mut net, notes) = reader.finish(shape, device)?;
+    let Metadata { encoding, method, class_names, .. } = &graph.metadata;
+    let method: Option<Method> =
+        method.as_ref().map(|text| text.parse()).transpose().map_err(|e| format!("its metadata: {e}"))?;
+    if let Some(method) = method {
+        net.lif.method = method;
+        net.voters = net.lif;
+    }
+    let encoding =
+        encoding.as_ref().map(|text| text.parse()).transpose().map_err(|e| format!("its metadata: {e}"))?;
     let classes = net.plan().classes;
-    let own = Some(graph.metadata.class_names.clone()).filter(|names| names.len() == classes);
-    Ok(Imported { net, class_names: own.unwrap_or_else(|| numbers(classes)), notes })
+    let own = Some(class_names.clone()).filter(|names| names.len() == classes);
+    Ok(Imported { net, class_names: own.unwrap_or_else(|| numbers(classes)), notes, encoding, method })
 }
 
 struct Reader<'a> {
@@ -353,6 +371,9 @@ impl<'a> Reader<'a> {
             }
             None => vec![0.0; outputs],
         };
+        if let Some(value) = weight.values.iter().chain(&bias).find(|value| !value.is_finite()) {
+            return Err(format!("node `{name}`: {value} among its weights, expected finite numbers"));
+        }
         let factor = std::mem::replace(&mut self.factor, 1.0);
         let mut weight = weight.clone();
         if factor != 1.0 {
