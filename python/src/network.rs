@@ -121,7 +121,7 @@ impl Core {
         let settings = config_of(settings)?;
         settings.validate().map_err(config)?;
         let plan = settings.plan(input, class_names.len()).map_err(config)?;
-        check_inference(&plan, 1, settings.time_steps).map_err(config)?;
+        check_inference(&plan, 1, settings.time_steps, &Device::flex()).map_err(config)?;
         let net = py.work(|| settings.build(plan, settings.seed, &Device::flex()));
         let network = Described { config: settings, input, sensor: None, class_names };
         Ok(Self(Mutex::new(State { network, net, checkpoint: None })))
@@ -178,7 +178,7 @@ impl Core {
             state.check(&shape)?;
             state.net.check().map_err(non_finite)?;
             let (steps, classes) = (state.network.config.time_steps, state.network.class_names.len());
-            check_inference(state.net.plan(), batch.min(n), steps).map_err(config)?;
+            check_inference(state.net.plan(), batch.min(n), steps, &Device::flex()).map_err(config)?;
             let mut out = crate::events::zeros(&[steps, n, classes])?;
             let mut asked = Instant::now();
             for first in (0..n).step_by(batch.max(1)) {
@@ -211,7 +211,7 @@ impl Core {
             state.check(&shape)?;
             state.net.check().map_err(non_finite)?;
             let steps = state.network.config.time_steps;
-            check_inference(state.net.plan(), batch.min(n), steps).map_err(config)?;
+            check_inference(state.net.plan(), batch.min(n), steps, &Device::flex()).map_err(config)?;
             // What is returned, and what a batch takes besides, is counted before the first of it takes room.
             let units: usize = state.net.plan().layers.iter().map(firing).sum();
             crate::events::room(&[units, steps, n.saturating_add(2 * batch.min(n))])?;
@@ -331,7 +331,8 @@ impl Core {
                 let (found, own) = (frames.steps, network.config.time_steps);
                 return Err(value(format!("samples of {found} time steps: this network takes {own}")));
             }
-            check_inference(net.plan(), batch.min(n), network.config.time_steps).map_err(config)?;
+            check_inference(net.plan(), batch.min(n), network.config.time_steps, &Device::flex())
+                .map_err(config)?;
             let loader = Loader::new(source, (0..n).collect(), frames, batch).map_err(raise)?;
             let (mut failed, mut asked) = (None, Instant::now());
             let mut go_on = |_| {

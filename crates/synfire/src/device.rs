@@ -275,6 +275,21 @@ pub fn memory_taken(device: &Device) -> Option<u64> {
     device.memory_pool_usage().map(|usage| usage.bytes_reserved)
 }
 
+/// Bytes of memory that the device has of its own, where that is known: NVIDIA's by CUDA.
+#[cfg(feature = "cuda")]
+pub fn memory(device: &Device) -> Option<u64> {
+    let all = Device::enumerate(DeviceType::Cuda).into_vec();
+    let index = all.into_iter().position(|other| other == *device)?;
+    let context = cudarc::driver::CudaContext::new(index).ok()?;
+    Some(context.total_mem().ok()? as u64)
+}
+
+/// Bytes of memory that the device has of its own, where that is known: NVIDIA's by CUDA.
+#[cfg(not(feature = "cuda"))]
+pub fn memory(_: &Device) -> Option<u64> {
+    None
+}
+
 /// A small computation. What is missing to compile kernels shows in it; the libraries underneath panic then, and the panic's
 /// message is the best that there is to tell.
 #[cfg(feature = "gpu")]

@@ -89,7 +89,7 @@ impl EnergyArguments {
         let config = TrainConfig { time_steps, ..trained };
         let available = data.test.len();
         let samples = self.samples.map_or(available, |samples| (samples as usize).min(available));
-        check_inference(net.plan(), config.batch_size.min(samples), time_steps)?;
+        check_inference(net.plan(), config.batch_size.min(samples), time_steps, net.device())?;
         let indices = evenly_spaced(samples, available);
         let loader = Loader::new(data.test.clone(), indices, config.frames(), config.batch_size)?;
         let bar = console.bar(samples as u64, "counting {bar:24} {pos}/{len} samples, {eta} left");

@@ -59,7 +59,7 @@ impl Eval {
         for &time_steps in &steps {
             let config = TrainConfig { time_steps, ..trained.clone() };
             let batch = config.batch_size.saturating_mul(2);
-            check_inference(net.plan(), batch.min(indices.len()), time_steps)?;
+            check_inference(net.plan(), batch.min(indices.len()), time_steps, net.device())?;
             let loader = Loader::new(source.clone(), indices.clone(), config.frames(), batch)?;
             let bar =
                 console.bar(indices.len() as u64, "T = {prefix} {bar:24} {pos}/{len} samples, {eta} left");

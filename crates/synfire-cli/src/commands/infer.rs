@@ -61,7 +61,7 @@ impl Infer {
         let (path, checkpoint, mut net) = open_checkpoint(&self.checkpoint, &device)?;
         let names = &checkpoint.header.class_names;
         let config = &checkpoint.header.config;
-        check_inference(net.plan(), 1, config.time_steps)?;
+        check_inference(net.plan(), 1, config.time_steps, net.device())?;
         let mut classify = |input: String, given: Input, (sample, label): (usize, Option<usize>)| {
             let Input { values, warning } = given;
             if let Some(warning) = &warning {

@@ -106,7 +106,7 @@ impl ReportArguments {
                 Ok(data) => {
                     notes.extend(data.notes.iter().cloned());
                     let config = &checkpoint.header.config;
-                    check_inference(net.plan(), config.batch_size, config.time_steps)?;
+                    check_inference(net.plan(), config.batch_size, config.time_steps, net.device())?;
                     let wanted = (self.samples as usize).min(data.test.len());
                     let shown: Vec<usize> = self.show.iter().map(|&index| index as usize).collect();
                     if let Some(index) = shown.iter().find(|&&index| index >= data.test.len()) {

@@ -55,11 +55,11 @@ pub fn check(comparison: &Comparison, runs: &[PlannedRun]) -> Result<u128, Train
         run.config.validate_for(&data)?;
         let plan = run.config.plan(data.shape(&run.config.frames()), data.classes)?;
         let training = training_of(&run.config, &data);
-        check_training(&plan, &training)?;
+        check_training(&plan, &training, &Device::flex())?;
         largest = largest.max(Memory::of_training(&plan, &training).total());
         for &steps in comparison.inference_steps.iter().filter(|_| !run.config.is_ann()) {
             let batch = run.config.batch_size.min(data.test.len());
-            check_inference(&plan, batch, steps)?;
+            check_inference(&plan, batch, steps, &Device::flex())?;
             largest = largest.max(inference_memory(&plan, batch, steps));
         }
         opened = Some((run, data));

@@ -50,12 +50,20 @@ pub enum ConfigError {
         /// The data set.
         set: String,
     },
-    /// The machine's memory is too small for the run.
+    /// The memory is too small for the run.
     #[error(
         "batches of {batch} samples over {steps} time steps of this network need at least {needed:.1} GiB of memory, \
-         this machine has {available:.1} GiB: choose narrower layers, a smaller --batch-size or fewer --time-steps"
+         {place} has {available:.1} GiB: {}",
+        match fits {
+            0 => "choose narrower layers or fewer --time-steps".to_string(),
+            fits => format!("--batch-size {fits} may fit, as may fewer --time-steps"),
+        }
     )]
     Memory {
+        /// Whose it is.
+        place: &'static str,
+        /// The largest batch that is not too large; 0 if none.
+        fits: usize,
         /// GiB that are needed.
         needed: f64,
         /// GiB that there are.

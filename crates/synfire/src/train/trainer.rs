@@ -2,7 +2,7 @@
 
 use super::checkpoint::{Best, Checkpoint, DataMark, Position};
 use super::config::TrainConfig;
-use super::error::TrainError;
+use super::error::{ConfigError, TrainError};
 use super::evaluate::{Evaluation, evaluate, input, rows};
 use super::memory::{Training, check_training};
 use super::observer::{BatchReport, Observer, Outcome};
@@ -188,7 +188,7 @@ impl Trainer {
             let problem = format!("its settings are not those of config.toml beside it: {difference}");
             return Err(FileError::content(&path, problem).into());
         }
-        plan(&config, &data, group.as_deref())?;
+        plan(&config, &data, group.as_deref(), device)?;
         let split = checkpoint.header.split(&path, &data)?;
         let net = checkpoint.net(&path, device)?;
         let mut trainer = Self::assemble(config, (data, split), net, folder, device);
@@ -691,12 +691,24 @@ fn out_of_order(rate: f64) -> Option<&'static str> {
     }
 }
 
-/// The network of `config`, sized for `data`; an error if it cannot be trained in this machine's memory.
-fn plan(config: &TrainConfig, data: &DataSet, group: Option<&dyn Group>) -> Result<Plan, TrainError> {
+/// The network of `config`, sized for `data`; an error if it cannot be trained in the memory that there is.
+fn plan(
+    config: &TrainConfig,
+    data: &DataSet,
+    group: Option<&dyn Group>,
+    device: &Device,
+) -> Result<Plan, TrainError> {
     let plan = config.plan(data.shape(&config.frames()), data.classes)?;
-    let whole = training_of(config, data);
-    let batch = whole.batch.div_ceil(group.map_or(1, Group::size));
-    check_training(&plan, &Training { batch, ..whole })?;
+    let (whole, ranks) = (training_of(config, data), group.map_or(1, Group::size));
+    let batch = whole.batch.div_ceil(ranks);
+    check_training(&plan, &Training { batch, ..whole }, device).map_err(|error| match error {
+        // A batch is that of all ranks.
+        ConfigError::Memory { needed, place, available, steps, fits, .. } => {
+            let (batch, fits) = (whole.batch, fits * ranks);
+            ConfigError::Memory { needed, place, available, batch, steps, fits }
+        }
+        other => other,
+    })?;
     Ok(plan)
 }
 
@@ -717,7 +729,7 @@ fn fresh_net(
     group: Option<&dyn Group>,
     device: &Device,
 ) -> Result<Net, TrainError> {
-    Ok(config.build(plan(config, data, group)?, config.seed, device))
+    Ok(config.build(plan(config, data, group, device)?, config.seed, device))
 }
 
 fn open(config: &TrainConfig) -> Result<DataSet, TrainError> {

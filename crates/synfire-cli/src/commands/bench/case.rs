@@ -36,7 +36,7 @@ impl Bench {
         let plan = plan_of(name, self.input, None, true)?;
         let (batch, steps) = (self.batch_size.unwrap_or(16) as usize, self.time_steps.unwrap_or(16) as usize);
         let precision = self.precision.unwrap_or_default().on(device);
-        check(&plan, batch, steps, precision)?;
+        check(&plan, batch, steps, precision, device)?;
         let mut net = Net::new(plan, Lif { method: self.method, ..Lif::default() }, 0, device);
         net.norm = self.norm;
         net.precision = precision;
@@ -56,7 +56,7 @@ impl Bench {
         let mut config = checkpoint.header.config;
         config.batch_size = self.batch_size.map_or(config.batch_size, |batch| batch as usize);
         config.time_steps = self.time_steps.map_or(config.time_steps, |steps| steps as usize);
-        check(net.plan(), config.batch_size, config.time_steps, net.precision)?;
+        check(net.plan(), config.batch_size, config.time_steps, net.precision, device)?;
         let load = Load::real(&data.test, &config, device)?;
         let summary = summary_of(&path);
         let trained = Trained { checkpoint: path, dataset: config.dataset, summary };
@@ -65,10 +65,16 @@ impl Bench {
 }
 
 /// Checks that there is enough memory.
-fn check(plan: &Plan, batch: usize, steps: usize, precision: Precision) -> Result<(), Error> {
+fn check(
+    plan: &Plan,
+    batch: usize,
+    steps: usize,
+    precision: Precision,
+    device: &Device,
+) -> Result<(), Error> {
     let (optimizer, still) = (OptimizerKind::AdamW, plan.input[0] != 2);
-    check_training(plan, &Training { optimizer, batch, steps, precision, still })?;
-    Ok(check_inference(plan, batch, steps)?)
+    check_training(plan, &Training { optimizer, batch, steps, precision, still }, device)?;
+    Ok(check_inference(plan, batch, steps, device)?)
 }
 
 /// The summary of the run whose best checkpoint `path` is.
