@@ -13,11 +13,11 @@ import statistics
 import time
 
 import torch
-from spikingjelly.activation_based import functional, neuron, surrogate
+from spikingjelly.activation_based import surrogate
 from torch import nn
 
 import synfire.torch as st
-from torch_forms import DECAY, THRESHOLD, Surrogate
+from torch_forms import DECAY, THRESHOLD, SpikingJelly, Surrogate
 
 
 class Eager(nn.Module):
@@ -26,25 +26,6 @@ class Eager(nn.Module):
     def forward(self, current):
         neurons = Surrogate()
         return torch.stack([neurons(step) for step in current])
-
-
-class Peer(nn.Module):
-    """SpikingJelly's LIF in its multi-step mode, whose decay is 1 - 1/tau."""
-
-    def __init__(self):
-        super().__init__()
-        self.lif = neuron.LIFNode(
-            tau=1 / (1 - DECAY),
-            decay_input=False,
-            v_threshold=THRESHOLD,
-            v_reset=0.0,
-            surrogate_function=surrogate.Rect(alpha=1.0),
-            step_mode="m",
-        )
-
-    def forward(self, current):
-        functional.reset_net(self.lif)
-        return self.lif(current)
 
 
 def once(layer, current, weight):
@@ -64,7 +45,7 @@ def main():
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     torch.manual_seed(0)
-    layers = {"synfire": st.Lif("stbp", THRESHOLD, DECAY), "spikingjelly": Peer(), "eager": Eager()}
+    layers = {"synfire": st.Lif("stbp", THRESHOLD, DECAY), "spikingjelly": SpikingJelly(surrogate.Rect(alpha=1.0)), "eager": Eager()}
     if not args.json:
         print(f"{'T':>4}" + "".join(f"{name:>16}" for name in layers) + f"{'spikingjelly/':>16}{'eager/':>10}")
     for steps in args.steps:

@@ -86,6 +86,22 @@ class Lif(Neuron):
         return spike
 
 
+class SpikingJelly(nn.Module):
+    """SpikingJelly's LIF over all steps, [T, ...] to spikes; its decay is 1 - 1/tau."""
+
+    def __init__(self, surrogate_function):
+        super().__init__()
+        from spikingjelly.activation_based import functional, neuron
+
+        self.reset = functional.reset_net
+        self.lif = neuron.LIFNode(tau=1 / (1 - DECAY), decay_input=False, v_threshold=THRESHOLD, v_reset=0.0,
+                                  surrogate_function=surrogate_function, step_mode="m")
+
+    def forward(self, current):
+        self.reset(self.lif)
+        return self.lif(current)
+
+
 class FusedLif(torch.autograd.Function):
     """All time steps at once: current [T, ...] to spikes [T, ...]."""
 

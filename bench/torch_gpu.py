@@ -75,33 +75,26 @@ class Layerwise(forms.Net):
         return x.permute(0, 3, 1, 2) if last else x
 
 
-class Peer:
-    """SpikingJelly's LIF over all steps. Its decay is 1 - 1/tau; its own kernels know no rectangle, so that the sigmoid stands in for it."""
-
-    def __init__(self):
-        from spikingjelly.activation_based import functional, neuron, surrogate
-
-        self.reset = functional.reset_net
-        self.lif = neuron.LIFNode(tau=1 / (1 - forms.DECAY), decay_input=False, v_threshold=forms.THRESHOLD, v_reset=0.0,
-                                  surrogate_function=surrogate.Sigmoid(), step_mode="m")
-
-    def __call__(self, current):
-        self.reset(self.lif)
-        return self.lif(current)
-
-
 def eager_neurons(current):
     """One step after the other."""
     neurons = forms.Lif()
     return torch.stack([neurons(now) for now in current])
 
 
+def all_steps(form):
+    """The neurons of a form, over all steps."""
+    if form == "spikingjelly":
+        from spikingjelly.activation_based import surrogate
+
+        # Its own kernels know no rectangle.
+        return forms.SpikingJelly(surrogate.Sigmoid())
+    return {"eager": eager_neurons, "bf16": forms.FusedLif.apply, "compiled": TracedLif.apply}[form]
+
+
 def build(step, form):
     if form == "eager":
         return step.net("eager")
-    function = {"bf16": lambda: forms.FusedLif.apply, "compiled": lambda: TracedLif.apply, "spikingjelly": Peer}[form]()
-    net = Layerwise(step, function)
-    return net.to(memory_format=torch.channels_last)
+    return Layerwise(step, all_steps(form)).to(memory_format=torch.channels_last)
 
 
 def finished(args):
@@ -118,8 +111,9 @@ def told(args):
 
 def neurons(args):
     """A layer of neurons alone."""
-    layer = {"eager": lambda: eager_neurons, "bf16": lambda: forms.FusedLif.apply, "compiled": lambda: torch.compile(TracedLif.apply),
-             "spikingjelly": Peer}[args.form]()
+    layer = all_steps(args.form)
+    if args.form == "compiled":
+        layer = torch.compile(layer)
     current = (torch.rand(args.time_steps, args.neurons, device=args.device) * 0.5).requires_grad_()
     error = torch.randn_like(current)
 

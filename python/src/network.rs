@@ -9,12 +9,13 @@ use numpy::{IntoPyArray, Ix1, IxDyn, PyArrayMethods};
 use pyo3::exceptions::{PyKeyError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use synfire::file::{HostTensor, TensorMap};
 use synfire::infer;
-use synfire::net::{LayerSpec, Net, Plan, PlannedLayer, Record, StateError};
+use synfire::net::{LayerSpec, Net, Plan, PlannedLayer, Record, Recorded, StateError};
 use synfire::train::{
     BatchReport, Checkpoint, Described, EpochRecord, Observer, Outcome, RunFolder, TrainConfig, Trainer,
     check_inference, evaluate,
@@ -70,6 +71,13 @@ impl Core {
     }
 }
 
+/// Puts what some of `n` samples have, `[T, B, each]`, in its place among all of them, `[T, n, each]`.
+fn put(all: &mut [f32], some: &[f32], samples: Range<usize>, n: usize, each: usize) {
+    for (t, step) in some.chunks_exact(samples.len() * each).enumerate() {
+        all[(t * n + samples.start) * each..][..step.len()].copy_from_slice(step);
+    }
+}
+
 /// How many neurons of a layer fire.
 fn firing(layer: &PlannedLayer) -> usize {
     let outputs = layer.output.iter().product();
@@ -97,6 +105,35 @@ impl State {
             self.checkpoint = Some(Arc::new(made));
         }
         Ok(self.checkpoint.clone().expect("just made"))
+    }
+
+    /// Runs batches of samples, and hands on which they were, what each class got, `[T, B, classes]`, and what the layers recorded.
+    /// Ctrl-C is heard between them.
+    fn each_batch(
+        &mut self,
+        values: &[f32],
+        shape: &[usize],
+        batch: usize,
+        record: Record,
+        mut done: impl FnMut(Range<usize>, Vec<f32>, Vec<Recorded>) -> PyResult<()>,
+    ) -> PyResult<()> {
+        let (n, size) = (shape[0], shape[1..].iter().product::<usize>());
+        let mut asked = Instant::now();
+        for first in (0..n).step_by(batch.max(1)) {
+            let range = first..first + batch.min(n - first);
+            let shape: Vec<usize> = std::iter::once(range.len()).chain(shape[1..].iter().copied()).collect();
+            let samples: Vec<usize> = range.clone().collect();
+            let given = (&values[first * size..][..range.len() * size], shape.as_slice());
+            let Self { network, net, .. } = &mut *self;
+            let (readout, recorded) =
+                infer::batch(net, &network.config, given, &samples, record).map_err(non_finite)?;
+            done(range, readout, recorded)?;
+            if asked.elapsed() > OFTEN {
+                Python::attach(|py| py.check_signals())?;
+                asked = Instant::now();
+            }
+        }
+        Ok(())
     }
 
     /// Checks the shape of samples, `[N, C, H, W]` or `[N, T, C, H, W]`.
@@ -171,8 +208,7 @@ impl Core {
     /// What each class gets at each time step, `[T, N, classes]`.
     fn forward<'py>(&self, py: Python<'py>, x: Values<'py>, batch: usize) -> PyResult<Out<'py, f32, IxDyn>> {
         let (values, shape) = (x.as_slice()?, x.as_array().shape().to_vec());
-        let (n, rest) = (shape[0], shape[1..].to_vec());
-        let size = rest.iter().product::<usize>();
+        let n = shape[0];
         let (out, steps, classes) = py.work(|| {
             let mut state = self.state()?;
             state.check(&shape)?;
@@ -180,23 +216,10 @@ impl Core {
             let (steps, classes) = (state.network.config.time_steps, state.network.class_names.len());
             check_inference(state.net.plan(), batch.min(n), steps, &Device::flex()).map_err(config)?;
             let mut out = crate::events::zeros(&[steps, n, classes])?;
-            let mut asked = Instant::now();
-            for first in (0..n).step_by(batch.max(1)) {
-                let here = batch.min(n - first);
-                let shape: Vec<usize> = std::iter::once(here).chain(rest.iter().copied()).collect();
-                let samples: Vec<usize> = (first..first + here).collect();
-                let given = (&values[first * size..][..here * size], shape.as_slice());
-                let State { network, net, .. } = &mut state;
-                let (readout, _) = infer::batch(net, &network.config, given, &samples, Record::Nothing)
-                    .map_err(non_finite)?;
-                for (t, step) in readout.chunks_exact(here * classes).enumerate() {
-                    out[(t * n + first) * classes..][..here * classes].copy_from_slice(step);
-                }
-                if asked.elapsed() > OFTEN {
-                    Python::attach(|py| py.check_signals())?;
-                    asked = Instant::now();
-                }
-            }
+            state.each_batch(values, &shape, batch, Record::Nothing, |samples, readout, _| {
+                put(&mut out, &readout, samples, n, classes);
+                Ok(())
+            })?;
             Ok::<_, PyErr>((out, steps, classes))
         })?;
         Ok(Typed(out.into_pyarray(py).reshape(vec![steps, n, classes])?))
@@ -205,7 +228,7 @@ impl Core {
     /// Spikes of every layer of neurons by its name, `[T, N, C, H, W]` or `[T, N, units]`, as 0 and 1.
     fn spikes<'py>(&self, py: Python<'py>, x: Values<'py>, batch: usize) -> PyResult<Named<'py>> {
         let (values, shape) = (x.as_slice()?, x.as_array().shape().to_vec());
-        let (n, size) = (shape[0], shape[1..].iter().product::<usize>());
+        let n = shape[0];
         let (layers, steps) = py.work(|| {
             let mut state = self.state()?;
             state.check(&shape)?;
@@ -216,17 +239,9 @@ impl Core {
             let units: usize = state.net.plan().layers.iter().map(firing).sum();
             crate::events::room(&[units, steps, n.saturating_add(2 * batch.min(n))])?;
             let mut layers: Vec<Layer> = Vec::new();
-            let mut asked = Instant::now();
-            for first in (0..n).step_by(batch.max(1)) {
-                let here = batch.min(n - first);
-                let shape: Vec<usize> = std::iter::once(here).chain(shape[1..].iter().copied()).collect();
-                let samples: Vec<usize> = (first..first + here).collect();
-                let given = (&values[first * size..][..here * size], shape.as_slice());
-                let State { network, net, .. } = &mut state;
-                let (_, recorded) = infer::batch(net, &network.config, given, &samples, Record::Spikes)
-                    .map_err(non_finite)?;
+            state.each_batch(values, &shape, batch, Record::Spikes, |samples, _, recorded| {
                 let recorded: Vec<_> = recorded.into_iter().filter(|layer| layer.spikes.is_some()).collect();
-                if first == 0 {
+                if layers.is_empty() {
                     for layer in &recorded {
                         let len = layer.shape.iter().product::<usize>();
                         let spikes = crate::events::zeros(&[steps, n, len])?;
@@ -237,16 +252,10 @@ impl Core {
                 for (layer, found) in layers.iter_mut().zip(recorded) {
                     let found = found.spikes.expect("filtered").into_data();
                     let found = found.try_into_vec::<f32>().expect("f32 spikes");
-                    let len = layer.spikes.len() / (steps * n);
-                    for (t, step) in found.chunks_exact(here * len).enumerate() {
-                        layer.spikes[(t * n + first) * len..][..here * len].copy_from_slice(step);
-                    }
+                    put(&mut layer.spikes, &found, samples.clone(), n, layer.shape.iter().product());
                 }
-                if asked.elapsed() > OFTEN {
-                    Python::attach(|py| py.check_signals())?;
-                    asked = Instant::now();
-                }
-            }
+                Ok(())
+            })?;
             Ok::<_, PyErr>((layers, steps))
         })?;
         let out = PyDict::new(py);

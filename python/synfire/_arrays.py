@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,11 @@ def settings(given: dict[str, Any]) -> dict[str, Any]:
         if value is not None:
             plain[key.replace("_", "-")] = value
     return plain
+
+
+def frame_size(size: str | Sequence[int]) -> str:
+    """`(width, height)` as the text that settings have; a text as it is."""
+    return size if isinstance(size, str) else "x".join(str(number(side, "a side of the frames")) for side in size)
 
 
 def number(value: Any, what: str, least: int = 1, most: int = 2**48) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _synfire
-from ._arrays import Floats, number, settings
+from ._arrays import Floats, frame_size, number, settings
 
 __all__ = ["Samples", "load", "names"]
 
@@ -48,8 +48,8 @@ def load(
     """
     plain = {"shift": 0, "flip": False, "rotate": 0.0, "event_drop": False, "jitter": 0.0, "event_mix": 0.0}
     name = fspath(name)
-    if isinstance(how.get("frame_size"), (tuple, list)):
-        how["frame_size"] = "x".join(str(number(side, "a side of frame_size")) for side in how["frame_size"])
+    if how.get("frame_size") is not None:
+        how["frame_size"] = frame_size(how["frame_size"])
     given = settings({"dataset": name, **plain, "time_steps": time_steps, **how})
     folder = None if data_dir is None else fspath(data_dir)
     core = _synfire.Samples(name, part, folder, json.dumps(given))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _synfire
-from ._arrays import Floats, as_array, floats, number
+from ._arrays import Floats, as_array, floats, frame_size, number
 
 #: An event: time in microseconds, column from the left, row from the top, polarity.
 DTYPE = np.dtype([("t", "<i8"), ("x", "<i2"), ("y", "<i2"), ("p", "u1")])
@@ -157,10 +157,9 @@ def to_frames(
     """
     array = _events(events)
     time_steps = number(time_steps, "time_steps")
-    smaller = size if isinstance(size, str) else f"{size[0]}x{size[1]}"
     sensor = _size(events, array, sensor_size)
     return _synfire.events_to_frames(
-        array.view(np.uint8), sensor, time_steps, framing, smaller, downsampling, polarities, values
+        array.view(np.uint8), sensor, time_steps, framing, frame_size(size), downsampling, polarities, values
     )
 
 

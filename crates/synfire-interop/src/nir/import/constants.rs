@@ -102,10 +102,10 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn finish(mut self, output: &[usize], device: &Device) -> Result<(Net, Vec<String>), String> {
-        let (Some(first), Some(last)) = (self.cells.first(), self.tokens.last()) else {
+        let (Some(first), Some(last)) = (self.cells.first(), self.specs.last()) else {
             return Err("it has no neurons".into());
         };
-        if !(last.starts_with("VOTE") || last.starts_with("LI")) {
+        if !matches!(last, LayerSpec::Readout { .. }) {
             return Err(format!("it ends with {last}; expected a linear layer with neurons or integrators"));
         }
         if let Some(other) = self.cells.iter().find(|cells| !same(cells.decay, first.decay)) {
@@ -122,7 +122,8 @@ impl<'a> Reader<'a> {
         let threshold = self.threshold()?;
         self.fold(threshold)?;
         let lif = Lif { method: Method::default(), threshold: threshold as f32, decay, ..Lif::default() };
-        let spec = self.tokens.join("-").parse().map_err(|e| format!("{e}"))?;
+        let layers: Vec<String> = self.specs.iter().map(ToString::to_string).collect();
+        let spec = layers.join("-").parse().map_err(|e| format!("{e}"))?;
         let plan = Plan::new(&spec, self.input, classes, false).map_err(|e| e.to_string())?;
         let mut net = Net::new(plan, lif, 0, device);
         let state = self.state(&net);

@@ -8,8 +8,8 @@ use burn::tensor::Device;
 use constants::{Cells, Weighted};
 use synfire::encode::Encoding;
 use synfire::file::HostTensor;
-use synfire::net::Net;
-use synfire::ops::Method;
+use synfire::net::{LayerSpec, Net, Readout};
+use synfire::ops::{self, Method};
 
 /// How far two constants may be apart that are meant to be the same: a few roundings.
 const CLOSE: f64 = 1e-6;
@@ -92,7 +92,7 @@ struct Reader<'a> {
     shape: [usize; 3],
     /// Values stand in a row.
     flat: bool,
-    tokens: Vec<String>,
+    specs: Vec<LayerSpec>,
     layers: Vec<Weighted>,
     cells: Vec<Cells<'a>>,
     /// What the next weights are multiplied with.
@@ -125,19 +125,8 @@ impl<'a> Reader<'a> {
             Some(given) => return Err(format!("an input of {given:?}: node `{name}` takes {shape:?}")),
             None => own,
         };
-        let (tokens, layers, cells, notes) = Default::default();
-        Ok(Self {
-            dt,
-            input,
-            shape: input,
-            flat: false,
-            tokens,
-            layers,
-            cells,
-            factor: 1.0,
-            voters: 1,
-            notes,
-        })
+        let (specs, layers, cells, notes) = Default::default();
+        Ok(Self { dt, input, shape: input, flat: false, specs, layers, cells, factor: 1.0, voters: 1, notes })
     }
 
     fn read(&mut self, row: &[Part<'a>]) -> Result<(), String> {
@@ -152,8 +141,8 @@ impl<'a> Reader<'a> {
             };
             match node {
                 Node::Conv2d { .. } => {
-                    let token = self.convolution((name, node))?;
-                    self.tokens.push(token);
+                    let spec = self.convolution((name, node))?;
+                    self.specs.push(spec);
                     self.neurons(name, parts.next())?;
                 }
                 Node::Affine { weight, bias } => self.linear(name, weight, Some(bias), &mut parts)?,
@@ -216,10 +205,10 @@ impl<'a> Reader<'a> {
         };
         self.convolution(first)?;
         self.neurons(first.0, Some(&Part::One((inner, between))))?;
-        let token = self.convolution(second)?;
+        let spec = self.convolution(second)?;
         let out = std::mem::replace(&mut self.shape, from);
         let channels = out[0];
-        if token != format!("{channels}C3") {
+        if spec != (LayerSpec::Conv { channels, kernel: 3, stride: 1 }) {
             return refuse("expected a second convolution of 3x3 in steps of 1");
         }
         let changes = stride != 1 || from[0] != channels;
@@ -229,8 +218,7 @@ impl<'a> Reader<'a> {
             [] => {}
             [convolution @ (_, Node::Conv2d { .. })] if changes => {
                 self.factor = factor;
-                let strided = if stride == 1 { String::new() } else { format!("S{stride}") };
-                if self.convolution(convolution)? != format!("{channels}C1{strided}") {
+                if self.convolution(convolution)? != (LayerSpec::Conv { channels, kernel: 1, stride }) {
                     return refuse("expected a shortcut of 1x1 to the same shape");
                 }
             }
@@ -242,16 +230,12 @@ impl<'a> Reader<'a> {
         self.shape = out;
         self.neurons(second.0, meeting)?;
         self.cells.last_mut().expect("just added").bare = shortcut.is_empty();
-        self.tokens.push(if stride == 1 {
-            format!("{channels}RB")
-        } else {
-            format!("{channels}RBS{stride}")
-        });
+        self.specs.push(LayerSpec::Residual { channels, stride });
         Ok(())
     }
 
-    /// A convolution, and what a layer string calls it.
-    fn convolution(&mut self, (name, node): Named<'a>) -> Result<String, String> {
+    /// A convolution, and what it is in a layer string.
+    fn convolution(&mut self, (name, node): Named<'a>) -> Result<LayerSpec, String> {
         let Node::Conv2d { input, weight, bias, stride, padding, dilation, groups } = node else {
             unreachable!("the caller looks")
         };
@@ -287,10 +271,9 @@ impl<'a> Reader<'a> {
             ));
         }
         let stride = stride[0];
-        let strided = if stride == 1 { String::new() } else { format!("S{stride}") };
         self.shape = [out, height.saturating_sub(1) / stride + 1, width.saturating_sub(1) / stride + 1];
         self.weights(name, weight, Some(bias))?;
-        Ok(format!("{out}C{kh}{strided}"))
+        Ok(LayerSpec::Conv { channels: out, kernel: kh, stride })
     }
 
     fn linear(
@@ -337,10 +320,10 @@ impl<'a> Reader<'a> {
             if integrates || mean.is_some() {
                 return Err(format!("{} stands behind the readout; expected the output", told(after)));
             }
-            self.tokens.push(format!("{out}FC"));
+            self.specs.push(LayerSpec::Linear { outputs: out });
         } else {
-            let kind = if integrates { "LI" } else { "VOTE" };
-            self.tokens.push(format!("{kind}{}", self.voters));
+            let kind = if integrates { Readout::LeakyIntegrator } else { Readout::Vote };
+            self.specs.push(LayerSpec::Readout { kind, voters: self.voters });
         }
         Ok(())
     }
@@ -353,7 +336,7 @@ impl<'a> Reader<'a> {
                  by side"
             ));
         }
-        self.tokens.push(format!("AP{k}"));
+        self.specs.push(LayerSpec::Pool { kind: ops::Pooling::Average, size: k });
         let [channels, height, width] = self.shape;
         self.shape = [channels, height / k, width / k];
         Ok(())
