@@ -27,15 +27,16 @@ experiment() {
 methods=(--vary method=stbp,bpsa,bpsta)
 steps=(--vary time-steps=4,8 --inference-steps 1,2,4,8,16)
 small=32C3-MP2-64C3-MP2-128C3-AP2
+smaller=16C3-MP2-32C3-MP2-64C3-AP2
 
 # Methods against time steps, three seeds or more.
 experiment gestures gestures "${methods[@]}" "${steps[@]}"
 experiment nmnist nmnist "${methods[@]}" "${steps[@]}" --epochs 20 --seeds 5
-experiment mnist mnist --vary method=stbp,bpsa,bpsta,ann "${steps[@]}" --train-samples 10000 --epochs 8 --net $small-LI10
-experiment nmnist-simulated nmnist-simulated "${methods[@]}" "${steps[@]}" --train-samples 3000 --epochs 10
-experiment cifar-10 cifar-10 "${methods[@]}" "${steps[@]}" --epochs 6 --net $small-LI10
+experiment mnist mnist --vary method=stbp,bpsa,bpsta,ann "${steps[@]}" --train-samples 10000 --epochs 8 --net $smaller-LI10
+experiment nmnist-simulated nmnist-simulated "${methods[@]}" "${steps[@]}" --train-samples 3000 --epochs 6 --net $smaller-LI10
+experiment cifar-10 cifar-10 "${methods[@]}" "${steps[@]}" --epochs 3 --net $smaller-LI10
 # The weight of the error across a spike, where order in time decides.
-experiment alpha gestures --vary alpha=0,0.1,0.2,0.5,1
+experiment alpha gestures --vary alpha=0,0.2,0.5,1 --time-steps 4 --epochs 8
 
 # MNIST as well as it gets in under an hour.
 experiment mnist-best mnist --vary method=bpsta --time-steps 2 --epochs 30 --rotate 10 --jobs 1 --inference-steps 1,2,4,8
