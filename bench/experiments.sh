@@ -26,15 +26,14 @@ experiment() {
 
 methods=(--vary method=stbp,bpsa,bpsta)
 steps=(--vary time-steps=4,8 --inference-steps 1,2,4,8,16)
-small=32C3-MP2-64C3-MP2-128C3-AP2
-smaller=16C3-MP2-32C3-MP2-64C3-AP2
+small=16C3-MP2-32C3-MP2-64C3-AP2-LI10
 
 # Methods against time steps, three seeds or more.
 experiment gestures gestures "${methods[@]}" "${steps[@]}"
 experiment nmnist nmnist "${methods[@]}" "${steps[@]}" --epochs 20 --seeds 5
-experiment mnist mnist --vary method=stbp,bpsa,bpsta,ann "${steps[@]}" --train-samples 10000 --epochs 8 --net $smaller-LI10
-experiment nmnist-simulated nmnist-simulated "${methods[@]}" "${steps[@]}" --train-samples 3000 --epochs 6 --net $smaller-LI10
-experiment cifar-10 cifar-10 "${methods[@]}" "${steps[@]}" --epochs 3 --net $smaller-LI10
+experiment mnist mnist --vary method=stbp,bpsa,bpsta,ann "${steps[@]}" --train-samples 10000 --epochs 8 --net $small
+experiment nmnist-simulated nmnist-simulated "${methods[@]}" "${steps[@]}" --train-samples 3000 --epochs 6 --net $small
+experiment cifar-10 cifar-10 "${methods[@]}" "${steps[@]}" --epochs 3 --net $small
 # The weight of the error across a spike, where order in time decides.
 experiment alpha gestures --vary alpha=0,0.2,0.5,1 --time-steps 4 --epochs 8
 
@@ -48,7 +47,7 @@ for set in digits mnist nmnist; do
     case $set in
         digits) net=32C3-64C3-MP2-128C3-AP2 settings=(--epochs 15) ;;
         mnist) net=16C3-MP2-32C3-AP2 settings=(--epochs 4 --train-samples 5000) ;;
-        nmnist) net=$small settings=(--epochs 12 --time-steps 4) ;;
+        nmnist) net=32C3-MP2-64C3-MP2-128C3-AP2 settings=(--epochs 12 --time-steps 4) ;;
     esac
     experiment voters-$set $set --net $net-VOTE10 "${both[@]}" "${methods[@]}" "${losses[@]}" "${settings[@]}"
     experiment integrators-$set $set --net $net-LI10 "${methods[@]}" "${losses[@]}" "${settings[@]}"
