@@ -12,12 +12,17 @@ use burn::backend::{Cube, CubeDevice, DispatchDevice, Flex};
 use burn::tensor::{DType, Device, TensorData};
 use burn_cubecl::tensor::CubeTensor;
 use common::{largest, random, spikes, within};
+use std::ops::Range;
+use std::sync::Arc;
+use std::thread;
 use synfire::device::{DeviceName, description, list};
 use synfire::ops::{
     self, AdamWStep, BlockConfig, BlockShape, ConvShape, IntegratorShape, Lif, LifShape, LinearShape,
-    MeanShape, Method, NormConfig, Pool, PoolShape, Pooling, Precision, RunningShape, SpikeKernels, portable,
+    MeanShape, Method, NormConfig, Pool, PoolShape, Pooling, Precision, RunningShape, SpikeKernels, Stats,
+    portable,
 };
-use synfire::parallel::{Team, Threads, during};
+use synfire::parallel::{Group, Team, Threads, during};
+use synfire_data::Share;
 
 /// The device under test, or why there is none.
 fn device() -> Result<Device, String> {
@@ -370,22 +375,79 @@ fn block(gpu: &Gpu, config: BlockConfig) {
 
         let out = [shape.steps * shape.batch, shape.out_height(), shape.out_width(), shape.channels];
         let grad = gpu.random(seed ^ 3, &out);
-        let back = || {
-            let [z, gamma, beta, grad] = [&z, &gamma, &beta, &grad].map(|both| both.gpu.clone());
-            Cube::block_backward(config, z, found.clone(), gamma, beta, grad)
-        };
-        // Where ranks share the statistics, of whom there is one here, it goes another way.
-        let team = Team { group: Threads::ranks(1).remove(0), sync_norm: true, weight: 1.0 };
-        let ways = [("alone", back()), ("as a rank", during(Some(team), back))];
         let expected = ops::block::backward::<Flex>(config, z.cpu, stats, gamma.cpu, beta.cpu, grad.cpu);
-        for (way, found) in ways {
-            for (i, part) in ["input", "gamma", "beta"].into_iter().enumerate() {
-                agree(&format!("{what}: {part} {way}"), &found[i], &expected[i], 10.0);
-            }
+        let of_batch = [z.gpu, gamma.gpu, beta.gpu, grad.gpu];
+        let [z, gamma, beta, grad] = of_batch.clone();
+        let alone = Cube::block_backward(config, z, found.clone(), gamma, beta, grad);
+        for (i, part) in ["input", "gamma", "beta"].into_iter().enumerate() {
+            agree(&format!("{what}: {part}"), &alone[i], &expected[i], 10.0);
         }
+        by_two_ranks(gpu, &what, config, &found, &of_batch, &expected);
         return;
     }
     panic!("{what}: no values away from every threshold");
+}
+
+/// A block's gradients by two ranks that share its statistics: each has those of its samples, and parts of those of gamma and beta
+/// that make up the whole.
+fn by_two_ranks(
+    gpu: &Gpu,
+    what: &str,
+    config: BlockConfig,
+    stats: &Stats<CubeTensor>,
+    of_batch: &[CubeTensor; 4],
+    expected: &[FlexTensor; 3],
+) {
+    let batch = config.shape.batch;
+    let [z, gamma, beta, grad] = of_batch.each_ref().map(fetched);
+    let rank = |group: Arc<dyn Group>| {
+        let share = Share::new(batch, group.rank(), group.size());
+        let places = share.places();
+        let shape = BlockShape { batch: places.len(), ..config.shape };
+        let [gamma, beta] = [&gamma, &beta].map(|(shape, values)| gpu.tensor(values, shape).gpu);
+        let [z, grad] = [&z, &grad].map(|x| {
+            let (shape, values) = samples(x, batch, places.clone());
+            gpu.tensor(&values, &shape).gpu
+        });
+        let weight = share.counted as f64 / batch as f64;
+        let team = Team { group, sync_norm: true, weight };
+        let config = BlockConfig { shape, ..config };
+        let found = during(Some(team), || Cube::block_backward(config, z, stats.clone(), gamma, beta, grad));
+        (share.counted, places, found)
+    };
+    let rank = &rank;
+    let ranks: Vec<_> = thread::scope(|scope| {
+        let begun = Threads::ranks(2).into_iter().map(|group| scope.spawn(move || rank(group)));
+        let begun: Vec<_> = begun.collect();
+        begun.into_iter().map(|rank| rank.join().unwrap()).collect()
+    });
+    for (counted, places, [for_z, ..]) in &ranks {
+        // What a rank without a sample of its own finds is not looked at.
+        if *counted > 0 {
+            let (shape, values) = samples(&host(&expected[0]), batch, places.clone());
+            let own = FlexTensor::from_data(TensorData::new(values, shape));
+            agree(&format!("{what}: input of samples {places:?}"), for_z, &own, 10.0);
+        }
+    }
+    for (i, part) in [(1, "gamma"), (2, "beta")] {
+        let counted = ranks.iter().filter(|(counted, ..)| *counted > 0);
+        let parts = counted.map(|(.., found)| found[i].clone()).reduce(Cube::float_add);
+        agree(&format!("{what}: {part} by two ranks"), &parts.unwrap(), &expected[i], 10.0);
+    }
+}
+
+/// Some samples of `[steps·batch, …]`.
+fn samples(
+    (shape, values): &(Vec<usize>, Vec<f32>),
+    batch: usize,
+    places: Range<usize>,
+) -> (Vec<usize>, Vec<f32>) {
+    let sample = values.len() / shape[0];
+    let of_step = places.start * sample..places.end * sample;
+    let own = values.chunks_exact(batch * sample).flat_map(|step| &step[of_step.clone()]).copied().collect();
+    let mut shape = shape.clone();
+    shape[0] = shape[0] / batch * places.len();
+    (shape, own)
 }
 
 /// Values far from zero keep their variance.

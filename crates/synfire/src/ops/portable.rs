@@ -207,10 +207,7 @@ pub fn batch_norm_backward<B: Backend>(
     let over_steps = |v: FloatTensor<B>| reshape::<B, 1>(B::float_sum_dim(v, 0), [s.channels]);
     let for_gamma = over_steps(product.clone());
     let for_beta = over_steps(sum.clone());
-    let (sum, product, rows) = match Rows::shared() {
-        None => (sum, product, s.rows as f64),
-        Some(others) => of_all_rows::<B>(&s, others, sum, product),
-    };
+    let (sum, product, rows) = of_all_rows::<B>(&s, sum, product);
     let n = (1.0 / rows) as f32;
     let spread = B::float_add(
         B::float_mul_scalar(sum, n.into()),
@@ -226,20 +223,20 @@ pub(super) fn host<B: Backend>(tensor: FloatTensor<B>) -> Vec<f32> {
     data.try_into_vec::<f32>().expect("f32 values")
 }
 
-/// Sums over the rows of this rank, `[steps, 1, C]`, to those over the rows of all, and how many rows these are.
-fn of_all_rows<B: Backend>(
+/// Sums over the rows of this rank, of any shape, to those over the rows of all ranks that share them, and how many rows these are.
+pub(super) fn of_all_rows<B: Backend>(
     s: &NormShape,
-    others: &Rows,
     sum: FloatTensor<B>,
     product: FloatTensor<B>,
 ) -> (FloatTensor<B>, FloatTensor<B>, f64) {
-    let device = sum.device();
+    let Some(others) = Rows::shared() else { return (sum, product, s.rows as f64) };
+    let (shape, device) = (sum.shape(), sum.device());
     let own = [host::<B>(sum), host::<B>(product)].concat();
     let mut sums: Vec<f64> = own.into_iter().map(f64::from).collect();
     let rows = others.add(&mut sums, s.rows);
     let tensor = |values: &[f64]| {
         let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-        B::float_from_data(TensorData::new(values, [s.steps, 1, s.channels]), &device)
+        B::float_from_data(TensorData::new(values, shape.clone()), &device)
     };
     let (sum, product) = sums.split_at(s.statistics());
     (tensor(sum), tensor(product), rows)

@@ -17,10 +17,8 @@ use super::{
     AdamWStep, BlockConfig, ConvConfig, ConvShape, IntegratorShape, LifShape, LinearShape, MeanShape,
     NormShape, PoolShape, Pooling, RunningShape, SpikeKernels, Stats,
 };
-use crate::parallel;
 use burn::backend::Cube;
 use burn_cubecl::tensor::CubeTensor;
-use tensors::{converted, plain};
 
 impl SpikeKernels for Cube {
     fn conv2d_forward(s: ConvShape, x: CubeTensor, weight: CubeTensor, bias: CubeTensor) -> CubeTensor {
@@ -78,13 +76,6 @@ impl SpikeKernels for Cube {
         beta: CubeTensor,
         grad: CubeTensor,
     ) -> [CubeTensor; 3] {
-        if parallel::norms_are_shared() {
-            // The kernels know of no other rows. What stands in for them is in single precision.
-            let values = z.dtype;
-            let [for_z, for_gamma, for_beta] =
-                super::block::backward::<Self>(config, plain(z), stats, gamma, beta, plain(grad));
-            return [converted(for_z, values), for_gamma, for_beta];
-        }
         block::backward(config, z, stats, gamma, beta, grad)
     }
 

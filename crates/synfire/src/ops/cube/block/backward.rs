@@ -10,7 +10,8 @@ use super::{Made, Place, Sizes, current, parameters, place, scale, sizes, window
 use crate::ops::cube::neuron::{Constants, ConstantsLaunch, error, fires};
 use crate::ops::cube::norm::{LANES, ROWS, add_pieces, pieces};
 use crate::ops::cube::tensors::{contiguous, cubes, element, empty};
-use crate::ops::{BlockConfig, Stats};
+use crate::ops::{BlockConfig, Stats, portable};
+use burn::backend::Cube;
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
@@ -368,6 +369,9 @@ pub(in crate::ops::cube) fn backward(
         of,
     );
     let [sums, products] = [sums, products].map(|parts| add_pieces(parts, sizes_of_parts));
+    let over_steps = |v: &CubeTensor| add_pieces(v.clone(), [1, norm.steps, shape.channels]);
+    let (for_gamma, for_beta) = (over_steps(&products), over_steps(&sums));
+    let (sums, products, rows) = portable::of_all_rows::<Cube>(&norm, sums, products);
     let out = empty(&z, z.meta.shape().dims::<4>(), z.dtype);
     let (count, dim) = cubes(&z, windows * shape.channels);
     errors_kernel::launch(
@@ -380,15 +384,14 @@ pub(in crate::ops::cube) fn backward(
         gamma.into_buffer_arg(),
         beta.into_buffer_arg(),
         grad.into_buffer_arg(),
-        sums.clone().into_buffer_arg(),
-        products.clone().into_buffer_arg(),
+        sums.into_buffer_arg(),
+        products.into_buffer_arg(),
         out.clone().into_buffer_arg(),
         sizes(&config),
         ConstantsLaunch::of(&config.lif),
-        1.0 / norm.rows as f32,
+        (1.0 / rows) as f32,
         made,
         of,
     );
-    let over_steps = |v: CubeTensor| add_pieces(v, [1, norm.steps, shape.channels]);
-    [out, over_steps(products), over_steps(sums)]
+    [out, for_gamma, for_beta]
 }
