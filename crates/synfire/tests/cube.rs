@@ -283,8 +283,15 @@ fn convolutions(gpu: &Gpu) {
 
 /// By tensor cores: what is multiplied is rounded to 8 bits, and so are the results.
 fn half_precision(gpu: &Gpu) {
-    for (frames, channels) in [([4, 8, 8], [32, 64]), ([2, 9, 9], [2, 16]), ([6, 17, 17], [128, 128])] {
-        let shape = conv_shape(frames, channels, [3, 1, 1]);
+    for (frames, channels, window) in [
+        ([4, 8, 8], [32, 64], [3, 1, 1]),
+        ([2, 9, 9], [2, 16], [3, 1, 1]),
+        ([6, 17, 17], [128, 128], [3, 1, 1]),
+        ([3, 50, 3], [24, 40], [5, 1, 1]),
+        ([2, 13, 11], [40, 136], [3, 2, 1]),
+        ([1, 1, 1], [8, 8], [1, 1, 1]),
+    ] {
+        let shape = conv_shape(frames, channels, window);
         convolution(gpu, ConvShape { precision: Precision::Bf16, ..shape }, 2e-2);
     }
 }
