@@ -1,5 +1,5 @@
-//! The gradients of a block: its potentials are gone through again, once for the sums that the batch norm's gradient needs,
-//! once for the errors.
+//! The gradients of a block: its potentials are gone through again, for the errors in front of the batch norm and their sums. With
+//! the sums of all rows a second kernel makes of each error that of the batch norm's input, in its place.
 
 #![allow(
     clippy::collapsible_if,
@@ -9,8 +9,8 @@
 use super::{Made, Place, Sizes, current, parameters, place, scale, sizes, windows, windows_of};
 use crate::ops::cube::neuron::{Constants, ConstantsLaunch, error, fires};
 use crate::ops::cube::norm::{LANES, ROWS, add_pieces, pieces};
-use crate::ops::cube::tensors::{contiguous, cubes, element, empty};
-use crate::ops::{BlockConfig, Stats, portable};
+use crate::ops::cube::tensors::{UNITS, contiguous, element, empty};
+use crate::ops::{BlockConfig, NormShape, Stats, portable};
 use burn::backend::Cube;
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
@@ -172,13 +172,14 @@ fn there_and_back<F: Float, G: Float>(
 }
 
 #[cube(launch)]
-fn sums_kernel<F: Float, G: Float>(
+fn errors_kernel<F: Float, G: Float>(
     z: &[F],
     mean: &[f32],
     variance: &[f32],
     gamma: &[f32],
     beta: &[f32],
     grad: &[G],
+    out: &mut [F],
     sums: &mut [f32],
     products: &mut [f32],
     s: Sizes,
@@ -190,6 +191,7 @@ fn sums_kernel<F: Float, G: Float>(
     let statistics = comptime!(if made.joint { 1 } else { made.steps });
     let present = comptime!(if made.constant { 1 } else { made.steps });
     let windows = windows_of(&s, side);
+    let frame = s.height * s.width * s.channels;
     let channel = CUBE_POS_X as usize * comptime!(LANES) + UNIT_POS_X as usize;
     let pieces = CUBE_COUNT_Y as usize;
     let mut sum = Array::<f32>::new(statistics);
@@ -218,7 +220,8 @@ fn sums_kernel<F: Float, G: Float>(
                 made,
             );
             for pixel in 0..comptime!(made.side * made.side) {
-                if at.top + pixel / side < s.height && at.left + pixel % side < s.width {
+                let (y, x) = (at.top + pixel / side, at.left + pixel % side);
+                if y < s.height && x < s.width {
                     there_and_back::<F, G>(
                         z,
                         mean,
@@ -241,6 +244,9 @@ fn sums_kernel<F: Float, G: Float>(
                         let to = if comptime!(made.joint) { 0usize.runtime() } else { t };
                         sum[to] += membranes[t];
                         product[to] += membranes[t] * normals[t];
+                        let place =
+                            (t * s.batch + at.sample) * frame + (y * s.width + x) * s.channels + channel;
+                        out[place] = F::cast_from(membranes[t]);
                     }
                 }
             }
@@ -268,67 +274,80 @@ fn sums_kernel<F: Float, G: Float>(
     }
 }
 
+/// Makes of the errors in front of a batch norm, `[steps, rows, channels]`, those of its input: each loses its share of what
+/// they have in common with the mean and with the variance. Channels are counted in vectors.
 #[cube(launch)]
-fn errors_kernel<F: Float, G: Float>(
-    z: &[F],
-    mean: &[f32],
-    variance: &[f32],
-    gamma: &[f32],
-    beta: &[f32],
-    grad: &[G],
-    sums: &[f32],
-    products: &[f32],
-    out: &mut [F],
-    s: Sizes,
-    lif: Constants,
+fn spread_kernel<F: Float, N: Size>(
+    z: &[Vector<F, N>],
+    mean: &[Vector<f32, N>],
+    variance: &[Vector<f32, N>],
+    gamma: &[Vector<f32, N>],
+    sums: &[Vector<f32, N>],
+    products: &[Vector<f32, N>],
+    errors: &mut [Vector<F, N>],
+    rows: usize,
+    channels: usize,
+    eps: f32,
     share: f32,
-    #[comptime] made: Made,
-    #[define(F, G)] _elements: [ElemType; 2],
+    #[define(F)] _element: ElemType,
 ) {
-    let side = comptime!(made.side);
-    let present = comptime!(if made.constant { 1 } else { made.steps });
-    let windows = windows_of(&s, side);
-    if ABSOLUTE_POS < windows * s.channels {
-        let channel = ABSOLUTE_POS % s.channels;
-        let at = place(ABSOLUTE_POS / s.channels, channel, &s, side);
-        let (g, b) = (gamma[channel], beta[channel]);
-        let frame = s.height * s.width * s.channels;
-        let mut normals = Array::<f32>::new(made.steps);
-        let mut membranes = Array::<f32>::new(made.steps);
-        let mut taken = Array::<u32>::new(comptime!(made.steps.div_ceil(32)));
-        let mut any = Array::<u32>::new(comptime!(made.steps.div_ceil(32)));
-        fired_at::<F>(z, mean, variance, g, b, &at, &mut normals, &mut membranes, &mut any, &s, &lif, made);
-        for pixel in 0..comptime!(made.side * made.side) {
-            let (y, x) = (at.top + pixel / side, at.left + pixel % side);
-            if y < s.height && x < s.width {
-                there_and_back::<F, G>(
-                    z,
-                    mean,
-                    variance,
-                    g,
-                    b,
-                    grad,
-                    &at,
-                    pixel,
-                    &mut normals,
-                    &mut membranes,
-                    &mut taken,
-                    &any,
-                    &s,
-                    &lif,
-                    made,
-                );
-                #[unroll(made.unrolled())]
-                for t in 0..present {
-                    let (_, r) = scale(mean, variance, t, channel, &s, made.joint);
-                    let from = if comptime!(made.joint) { channel } else { t * s.channels + channel };
-                    let spread = (sums[from] + normals[t] * products[from]) * share;
-                    let place = (t * s.batch + at.sample) * frame + (y * s.width + x) * s.channels + channel;
-                    out[place] = F::cast_from((membranes[t] - spread) * (r * g));
-                }
-            }
+    let channel = (CUBE_POS_X * CUBE_DIM_X + UNIT_POS_X) as usize;
+    let step = CUBE_POS_Z as usize;
+    if channel < channels {
+        let of_step = step * channels + channel;
+        let mean = mean[of_step];
+        let inverse = (variance[of_step] + Vector::new(eps)).inverse_sqrt();
+        let scale = inverse * gamma[channel];
+        let common = sums[of_step] * scale * Vector::new(share);
+        let along = products[of_step] * scale * inverse * Vector::new(share);
+        let mut row = (CUBE_POS_Y * CUBE_DIM_Y + UNIT_POS_Y) as usize;
+        let stride = (CUBE_COUNT_Y * CUBE_DIM_Y) as usize;
+        while row < rows {
+            let place = (step * rows + row) * channels + channel;
+            let distance = Vector::<f32, N>::cast_from(z[place]) - mean;
+            let error = Vector::<f32, N>::cast_from(errors[place]);
+            errors[place] = Vector::cast_from(error * scale - (common + along * distance));
+            row += stride;
         }
     }
+}
+
+/// Turns the errors in front of the batch norm into those of its input, where `rows` rows share the sums.
+fn spread(
+    norm: &NormShape,
+    [z, mean, variance, gamma]: [CubeTensor; 4],
+    [sums, products]: [CubeTensor; 2],
+    errors: &CubeTensor,
+    eps: f32,
+    rows: f64,
+) {
+    let widest = 16 / z.dtype.size();
+    let wide =
+        (1..=widest).rev().find(|n| n.is_power_of_two() && norm.channels.is_multiple_of(*n)).unwrap_or(1);
+    let channels = norm.channels / wide;
+    let lanes = channels.next_power_of_two().min(LANES);
+    let groups = channels.div_ceil(lanes);
+    let dim = CubeDim::new_2d(lanes as u32, UNITS / lanes as u32);
+    let pieces = pieces(norm.rows * lanes / LANES, groups * norm.steps);
+    let (client, of) = (z.client.clone(), element(&z));
+    spread_kernel::launch(
+        &client,
+        CubeCount::new_3d(groups as u32, pieces as u32, norm.steps as u32),
+        dim,
+        wide,
+        z.into_buffer_arg(),
+        mean.into_buffer_arg(),
+        variance.into_buffer_arg(),
+        gamma.into_buffer_arg(),
+        sums.into_buffer_arg(),
+        products.into_buffer_arg(),
+        errors.clone().into_buffer_arg(),
+        norm.rows,
+        channels,
+        eps,
+        (1.0 / rows) as f32,
+        of,
+    );
 }
 
 /// [`SpikeKernels::block_backward`](crate::ops::SpikeKernels::block_backward).
@@ -350,8 +369,9 @@ pub(in crate::ops::cube) fn backward(
     let pieces = pieces(windows, groups);
     let sizes_of_parts = [norm.steps, pieces, shape.channels];
     let [sums, products] = [(); 2].map(|()| empty(&z, sizes_of_parts, DType::F32));
+    let out = empty(&z, z.meta.shape().dims::<4>(), z.dtype);
     let (client, of) = (z.client.clone(), [element(&z), element(&grad)]);
-    sums_kernel::launch(
+    errors_kernel::launch(
         &client,
         CubeCount::new_2d(groups as u32, pieces as u32),
         CubeDim::new_2d(LANES as u32, ROWS as u32),
@@ -359,8 +379,9 @@ pub(in crate::ops::cube) fn backward(
         mean.clone().into_buffer_arg(),
         variance.clone().into_buffer_arg(),
         gamma.clone().into_buffer_arg(),
-        beta.clone().into_buffer_arg(),
-        grad.clone().into_buffer_arg(),
+        beta.into_buffer_arg(),
+        grad.into_buffer_arg(),
+        out.clone().into_buffer_arg(),
         sums.clone().into_buffer_arg(),
         products.clone().into_buffer_arg(),
         sizes(&config),
@@ -372,26 +393,6 @@ pub(in crate::ops::cube) fn backward(
     let over_steps = |v: &CubeTensor| add_pieces(v.clone(), [1, norm.steps, shape.channels]);
     let (for_gamma, for_beta) = (over_steps(&products), over_steps(&sums));
     let (sums, products, rows) = portable::of_all_rows::<Cube>(&norm, sums, products);
-    let out = empty(&z, z.meta.shape().dims::<4>(), z.dtype);
-    let (count, dim) = cubes(&z, windows * shape.channels);
-    errors_kernel::launch(
-        &client,
-        count,
-        dim,
-        z.into_buffer_arg(),
-        mean.into_buffer_arg(),
-        variance.into_buffer_arg(),
-        gamma.into_buffer_arg(),
-        beta.into_buffer_arg(),
-        grad.into_buffer_arg(),
-        sums.into_buffer_arg(),
-        products.into_buffer_arg(),
-        out.clone().into_buffer_arg(),
-        sizes(&config),
-        ConstantsLaunch::of(&config.lif),
-        (1.0 / rows) as f32,
-        made,
-        of,
-    );
+    spread(&norm, [z, mean, variance, gamma], [sums, products], &out, config.eps, rows);
     [out, for_gamma, for_beta]
 }
