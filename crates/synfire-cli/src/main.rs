@@ -4,6 +4,7 @@
 mod allocator;
 mod commands;
 mod console;
+mod out_of_memory;
 mod pace;
 mod ranks;
 mod stop;
@@ -78,7 +79,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let trains = matches!(arguments.command, Command::Train(_) | Command::Compare(_));
     let console = Console::new(arguments.json, arguments.quiet, trains);
-    match run(arguments, &console) {
+    match out_of_memory::told(|| run(arguments, &console)) {
         Ok(code) => code,
         Err(error) => {
             console.error(&error);

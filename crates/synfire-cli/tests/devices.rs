@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Sandbox, golden, json_lines};
+use common::{Ran, Sandbox, golden, json_lines};
 use synfire::device::RUNTIMES;
 
 #[test]
@@ -59,4 +59,52 @@ fn the_cpu_by_name() {
     let file = golden("neuron.safetensors");
     let out = Sandbox::new().ok(&["verify", "--device", "cpu", file.to_str().unwrap()]);
     assert!(out.contains("0 failed"), "{out}");
+}
+
+/// A command with emulated CUDA devices (tests/emulated-cuda), each with so many MiB.
+fn emulated(sandbox: &Sandbox, devices: &str, memory: &str, arguments: &[&str]) -> Ran {
+    let mut command = sandbox.command(arguments);
+    command.env("EMULATED_DEVICES", devices).env("EMULATED_MEMORY", memory);
+    Ran::of(&command.output().unwrap())
+}
+
+#[test]
+#[ignore = "needs the feature cuda and tests/emulated-cuda/run.sh"]
+fn two_devices_take_the_steps_of_one() {
+    let sandbox = Sandbox::new();
+    let settings =
+        "--net 16C3-AP4-LI10 --time-steps 2 --train-samples 160 --validation 32 --batch-size 32 --epochs 1";
+    let loss = |out: &str, of: &[&str]| {
+        let settings: Vec<&str> = settings.split(' ').collect();
+        let ran =
+            emulated(&sandbox, "2", "1024", &[&["train", "digits", "--out", out], of, &settings].concat());
+        assert_eq!(ran.code, 0, "{}\n{}", ran.out, ran.err);
+        let metrics = String::from_utf8(sandbox.bytes(&format!("{out}/metrics.jsonl"))).unwrap();
+        json_lines(&metrics)[0]["train_loss"].as_f64().unwrap()
+    };
+    let (one, two) = (loss("one", &["--device", "cuda:1"]), loss("two", &["--devices", "cuda:0,cuda:1"]));
+    let difference = (one - two).abs() / one;
+    assert!(difference <= 1e-4, "{one} on one device, {two} on two");
+}
+
+#[test]
+#[ignore = "needs the feature cuda and tests/emulated-cuda/run.sh"]
+fn too_little_memory_is_told() {
+    let sandbox = Sandbox::new();
+    let train = |batch: &str| {
+        let settings = ["--net", "128C3-128C3-MP2-LI10", "--time-steps", "8", "--batch-size", batch];
+        emulated(
+            &sandbox,
+            "1",
+            "64",
+            &[&["train", "--device", "cuda", "--out", "run"][..], &settings].concat(),
+        )
+    };
+    // Before the run, and where the estimate lets pass what does not fit after all.
+    train("256").failed(
+        2,
+        &["batches of 256 samples over 8 time steps", "the device has 0.1 GiB", "may fit"],
+        "256",
+    );
+    train("110").failed(1, &["the device's memory is full", "bytes more were asked for"], "110");
 }

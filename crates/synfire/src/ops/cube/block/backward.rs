@@ -242,11 +242,14 @@ fn errors_kernel<F: Float, G: Float>(
                     #[unroll(made.unrolled())]
                     for t in 0..present {
                         let to = if comptime!(made.joint) { 0usize.runtime() } else { t };
-                        sum[to] += membranes[t];
-                        product[to] += membranes[t] * normals[t];
                         let place =
                             (t * s.batch + at.sample) * frame + (y * s.width + x) * s.channels + channel;
-                        out[place] = F::cast_from(membranes[t]);
+                        let error = F::cast_from(membranes[t]);
+                        out[place] = error;
+                        // The sums are those of what is written, rounded or not: what is spread adds up to nothing then.
+                        let error = f32::cast_from(error);
+                        sum[to] += error;
+                        product[to] += error * normals[t];
                     }
                 }
             }
