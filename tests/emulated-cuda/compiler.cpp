@@ -98,6 +98,8 @@ API nvrtcCompileProgram(Program *program, int, const char *const *) {
         return COMPILATION_FAILED;
     }
     rename(source.c_str(), (base + ".cpp").c_str());
+    // For bench/gpu_code.py.
+    std::ofstream(base + ".cu") << program->source;
     return SUCCESS;
 }
 
