@@ -2,6 +2,7 @@
 
 The kernels are those that ran on the emulated CUDA devices (tests/emulated-cuda) and were kept there:
 
+    rm -rf target/emulated-cuda
     pip install nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cuda-crt nvidia-cuda-cccl triton
     tests/emulated-cuda/run.sh target/debug/synfire bench --device cuda --precision bf16 --net 16C3-16C3-MP2-16C3-LI10 \\
         --input 2,8,8 -b 1 -T 16 --seconds 0

@@ -47,7 +47,7 @@ std::string with_shared_memory(const std::string &source) {
 
 // Whether threads of the kernel may wait for each other.
 bool waits(const std::string &source) {
-    return std::regex_search(source, std::regex("__sync|__shfl|asm volatile"));
+    return std::regex_search(source, std::regex("__sync|asm volatile"));
 }
 
 std::string name_of_kernel(const std::string &source) {

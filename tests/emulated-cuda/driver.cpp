@@ -1,6 +1,7 @@
 // NVIDIA's driver, as far as Synfire calls it: devices whose memory is the machine's and whose kernels are shared objects for
 // the CPU (compiler.cpp). Everything is done when it is asked for, so that streams and events have nothing to wait for.
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -11,6 +12,11 @@
 #include <mutex>
 
 namespace {
+
+[[noreturn]] void fail(const char *what, unsigned long value) {
+    fprintf(stderr, "emulated CUDA: %s (%lu)\n", what, value);
+    abort();
+}
 
 enum Status { SUCCESS = 0, OUT_OF_MEMORY = 2, INVALID_DEVICE = 101, INVALID_IMAGE = 200, NOT_FOUND = 500, NOT_SUPPORTED = 801 };
 
@@ -23,7 +29,7 @@ std::size_t from_environment(const char *name, std::size_t otherwise) {
     return value ? strtoull(value, nullptr, 10) : otherwise;
 }
 
-int devices() { return int(from_environment("EMULATED_DEVICES", 1)) % (MOST_DEVICES + 1); }
+int devices() { return int(std::min<std::size_t>(from_environment("EMULATED_DEVICES", 1), MOST_DEVICES)); }
 
 std::size_t memory() { return from_environment("EMULATED_MEMORY", 16384) << 20; }
 
@@ -50,11 +56,12 @@ Status allocate(std::uint64_t *at, std::size_t size) {
 Status give_back(std::uint64_t at) {
     std::lock_guard<std::mutex> guard(lock);
     auto block = blocks.find(at);
-    if (block != blocks.end()) {
-        taken[block->second.first] -= block->second.second;
-        blocks.erase(block);
-        free((void *)at);
+    if (block == blocks.end()) {
+        fail("memory that is given back and was not taken", at);
     }
+    taken[block->second.first] -= block->second.second;
+    blocks.erase(block);
+    free((void *)at);
     return SUCCESS;
 }
 
@@ -101,6 +108,7 @@ API cuDeviceGetUuid_v2(char *uuid, int of) { return memset(uuid, of + 1, 16), SU
 API cuDeviceGetLuid(char *, unsigned *, int) { return NOT_SUPPORTED; }
 API cuDeviceTotalMem_v2(std::size_t *size, int) { return *size = memory(), SUCCESS; }
 API cuMemGetInfo_v2(std::size_t *left, std::size_t *size) {
+    std::lock_guard<std::mutex> guard(lock);
     return *size = memory(), *left = memory() - taken[device()], SUCCESS;
 }
 // What a GPU of capability 9.0 has.
@@ -178,6 +186,9 @@ API cuFuncSetAttribute(void *, int, int) { return SUCCESS; }
 API cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsigned block_x, unsigned block_y, unsigned block_z,
                    unsigned shared, void *, void **arguments, void **) {
     const unsigned grid[] = {x, y, z}, block[] = {block_x, block_y, block_z};
+    if (block_x * block_y * block_z > 1024 || block_z > 64 || y > 65535 || z > 65535 || x * y * z * block_x * block_y * block_z == 0) {
+        fail("a launch of threads in a block, or of too many or no blocks", block_x * block_y * block_z);
+    }
     using Launch = void (*)(void **, const unsigned *, const unsigned *, std::size_t);
     ((Launch)function)(arguments, grid, block, shared);
     return SUCCESS;

@@ -79,6 +79,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let trains = matches!(arguments.command, Command::Train(_) | Command::Compare(_));
     let console = Console::new(arguments.json, arguments.quiet, trains);
+    out_of_memory::quiet();
     match out_of_memory::told(|| run(arguments, &console)) {
         Ok(code) => code,
         Err(error) => {

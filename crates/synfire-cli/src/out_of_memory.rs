@@ -10,14 +10,18 @@ use std::panic::{self, AssertUnwindSafe};
 /// How CubeCL says it, in front of the number of bytes.
 const TOLD: &str = "out of device memory allocating ";
 
-/// Runs `work`; if a device's memory runs out in it, that is its error.
-pub(crate) fn told<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+/// From now on nothing is printed where the panic says so: whoever calls [`told`] tells it.
+pub(crate) fn quiet() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         if missing(info.payload()).is_none() {
             before(info);
         }
     }));
+}
+
+/// Runs `work`; if a device's memory runs out in it, that is its error.
+pub(crate) fn told<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| match missing(&*panic) {
         None => panic::resume_unwind(panic),
         Some(bytes) => Err(Error::failed(format!(

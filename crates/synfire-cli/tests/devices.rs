@@ -91,8 +91,8 @@ fn two_devices_take_the_steps_of_one() {
 #[ignore = "needs the feature cuda and tests/emulated-cuda/run.sh"]
 fn too_little_memory_is_told() {
     let sandbox = Sandbox::new();
-    let train = |batch: &str| {
-        let settings = ["--net", "128C3-128C3-MP2-LI10", "--time-steps", "8", "--batch-size", batch];
+    let train = |batch: &str, steps: &str| {
+        let settings = ["--net", "128C3-128C3-MP2-LI10", "--time-steps", steps, "--batch-size", batch];
         emulated(
             &sandbox,
             "1",
@@ -101,10 +101,11 @@ fn too_little_memory_is_told() {
         )
     };
     // Before the run, and where the estimate lets pass what does not fit after all.
-    train("256").failed(
+    train("256", "8").failed(
         2,
         &["batches of 256 samples over 8 time steps", "the device has 0.1 GiB", "may fit"],
         "256",
     );
-    train("110").failed(1, &["the device's memory is full", "bytes more were asked for"], "110");
+    train("1000", "600").failed(2, &["batch_size = 1000: expected at most 873 on a GPU"], "1000");
+    train("110", "8").failed(1, &["the device's memory is full", "bytes more were asked for"], "110");
 }

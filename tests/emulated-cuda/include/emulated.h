@@ -26,7 +26,9 @@ struct dim3 {
 typedef unsigned int uint;
 inline thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
 
-using std::abs, std::isinf, std::isnan, std::max, std::min;
+using std::abs, std::exp, std::fma, std::isinf, std::isnan, std::log, std::max, std::min, std::pow, std::sqrt, std::tanh;
+inline float max(float a, float b) { return std::fmax(a, b); }
+inline float min(float a, float b) { return std::fmin(a, b); }
 
 namespace emulated {
 
@@ -50,6 +52,7 @@ struct Team {
     void *scheduler = nullptr;
     unsigned current = 0;
     unsigned long block = 0;
+    std::size_t shared = 0;
     void (*body)(void *) = nullptr;
     void *argument = nullptr;
 };
@@ -117,12 +120,12 @@ inline void run_fibers(unsigned threads, void (*body)(void *), void *argument) {
                         emulated_switch(&t.scheduler, t.at[i]);
                     }
                 }
-                more = false;
-                for (unsigned i = first; i < end; i++) {
-                    if (t.state[i] == AT_WARP) {
-                        t.state[i] = READY, more = true;
-                    }
+                const auto at_warp = std::count(&t.state[first], &t.state[0] + end, AT_WARP);
+                more = at_warp != 0;
+                if (more && at_warp != end - first) {
+                    fail("lanes of a warp that wait for the others in vain", at_warp);
                 }
+                std::replace(&t.state[first], &t.state[0] + end, AT_WARP, READY);
             }
             done += std::count(&t.state[first], &t.state[0] + end, DONE);
             at_block += std::count(&t.state[first], &t.state[0] + end, AT_BLOCK);
@@ -154,6 +157,7 @@ void launch(bool waits, void (*kernel)(A...), void **arguments, const unsigned *
         gridDim = {grid[0], grid[1], grid[2]};
         blockDim = {block[0], block[1], block[2]};
         blockIdx = {unsigned(i % grid[0]), unsigned(i / grid[0] % grid[1]), unsigned(i / grid[0] / grid[1])};
+        team.shared = shared;
         memset(shared_memory, 0xff, shared);
         const auto body = [](void *of) {
             call(((Call *)of)->kernel, ((Call *)of)->arguments, std::index_sequence_for<A...>{});
@@ -173,37 +177,11 @@ void launch(bool waits, void (*kernel)(A...), void **arguments, const unsigned *
 inline unsigned lane() { return team.current % WARP; }
 inline unsigned first_of_warp() { return team.current / WARP * WARP; }
 
-// The value that another lane of the warp has.
-template <class T> T of_lane(T value, unsigned from) {
-    static_assert(sizeof(T) <= sizeof team.slots[0]);
-    memcpy(&team.slots[team.current], &value, sizeof(T));
-    wait(AT_WARP);
-    memcpy(&value, &team.slots[first_of_warp() + from], sizeof(T));
-    wait(AT_WARP);
-    return value;
-}
-
 } // namespace emulated
 
 inline void __syncthreads() { emulated::wait(emulated::AT_BLOCK); }
-inline void __syncwarp() { emulated::wait(emulated::AT_WARP); }
-inline void __threadfence() {}
-inline unsigned __activemask() { return ~0u; }
-template <class T> T __shfl_sync(unsigned, T value, unsigned from) { return emulated::of_lane(value, from % emulated::WARP); }
-template <class T> T __shfl_xor_sync(unsigned, T value, unsigned mask) { return emulated::of_lane(value, emulated::lane() ^ mask); }
-template <class T> T __shfl_up_sync(unsigned, T value, unsigned by) {
-    const unsigned lane = emulated::lane();
-    return emulated::of_lane(value, lane < by ? lane : lane - by);
-}
-template <class T> T __shfl_down_sync(unsigned, T value, unsigned by) {
-    const unsigned lane = emulated::lane();
-    return emulated::of_lane(value, lane + by < emulated::WARP ? lane + by : lane);
-}
-inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 inline float rsqrt(float x) { return 1.0f / sqrtf(x); }
 inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned(std::uint64_t(a) * b >> 32); }
 inline int __clz(unsigned x) { return x ? __builtin_clz(x) : 32; }
-inline int __ffs(unsigned x) { return __builtin_ffs(int(x)); }
-inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline unsigned __float_as_uint(float value) { return __builtin_bit_cast(unsigned, value); }
 inline float __uint_as_float(unsigned bits) { return __builtin_bit_cast(float, bits); }

@@ -27,7 +27,7 @@ constexpr int opcode(std::string_view text) {
 
 constexpr unsigned ROW = 16; // bytes
 inline void check_row(unsigned to) {
-    if (to % ROW != 0 || to + ROW > sizeof shared_memory) {
+    if (to % ROW != 0 || to + ROW > team.shared) {
         fail("a row of 16 bytes in shared memory", to);
     }
 }
@@ -58,7 +58,7 @@ inline void ptx(Opcode<COPY>, std::string_view, unsigned to, const void *from, u
 }
 inline void ptx(Opcode<CLOSE_GROUP>, std::string_view) { groups().emplace_back(); }
 inline void ptx(Opcode<WAIT_GROUP>, std::string_view text) {
-    const unsigned left = text[text.find("group ") + 6] - '0';
+    const unsigned left = atoi(text.data() + text.find("group ") + 6);
     Groups &all = groups();
     while (all.size() - 1 > left) {
         for (const Copy &copy : all.front()) {

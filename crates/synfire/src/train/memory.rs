@@ -386,8 +386,9 @@ fn gib(bytes: Bytes) -> f64 {
 /// of an H200's memory as is counted here for the CPU (docs/gpu.md).
 ///
 /// # Errors
-/// If its tensors need more memory than there is, even if they are counted too high by what measurements differ.
+/// If its tensors need more memory than there is, or on a GPU have more values than its kernels count, even if they are counted too high by what measurements differ.
 pub fn check_training(plan: &Plan, training: &Training, device: &Device) -> Result<(), ConfigError> {
+    check_values(plan, training.batch, training.steps, device)?;
     let (part, of) = if is_cpu(device) { (17, 20) } else { (5, 4) };
     Place::of(device).check(training.batch, training.steps, |batch| {
         Memory::of_training(plan, &Training { batch, ..*training }).tensors() * part / of
@@ -397,9 +398,31 @@ pub fn check_training(plan: &Plan, training: &Training, device: &Device) -> Resu
 /// Checks that `plan` can run batches of `batch` samples over `steps` time steps on `device`.
 ///
 /// # Errors
-/// If it needs more memory than there is.
+/// If it needs more memory than there is, or on a GPU has more values in a tensor than its kernels count.
 pub fn check_inference(plan: &Plan, batch: usize, steps: usize, device: &Device) -> Result<(), ConfigError> {
+    check_values(plan, batch, steps, device)?;
     Place::of(device).check(batch, steps, |batch| inference(plan, batch, steps))
+}
+
+/// Checks that the kernels of a GPU, which count with 32 bits, can reach every value of a tensor.
+fn check_values(plan: &Plan, batch: usize, steps: usize, device: &Device) -> Result<(), ConfigError> {
+    if is_cpu(device) {
+        return Ok(());
+    }
+    // Tensor cores take channels by eights.
+    let values = |[channels, height, width]: [usize; 3]| channels.next_multiple_of(8) * height * width;
+    let of_layers = plan.layers.iter().flat_map(|layer| [layer.input, layer.output]).map(values);
+    let most = (1 << 32) / (of_layers.max().unwrap_or(1) * steps).max(1);
+    if batch <= most {
+        return Ok(());
+    }
+    Err(ConfigError::Value {
+        key: "batch_size",
+        found: batch.to_string(),
+        expected: format!(
+            "at most {most} on a GPU, whose kernels count 2^32 values of a layer's {steps} time steps"
+        ),
+    })
 }
 
 /// Checks that `state` may be that of `plan`'s network, before the network is made: a layer string that was tampered

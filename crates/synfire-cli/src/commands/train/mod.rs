@@ -5,8 +5,10 @@ pub(crate) mod settings;
 
 use super::{DeviceArgument, Error, device, percent};
 use crate::console::Console;
+use crate::out_of_memory;
 use crate::ranks;
 use crate::stop::Stop;
+use burn::tensor::Device;
 use clap::Args;
 use progress::Progress;
 use settings::Settings;
@@ -77,16 +79,17 @@ impl Train {
         if let Some(group) = ranks::of_mpi()? {
             // Those of one machine take its devices in turn.
             let place = ranks::here().unwrap_or(group.rank());
-            return self.run_rank(&group, self.devices.get(place % self.devices.len().max(1)), console);
+            return self.run_rank(&group, || self.open(place), console);
         }
         match &self.devices[..] {
-            [] | [_] => self.run_in(None, self.devices.first(), console),
-            devices => {
+            [] | [_] => self.run_in(None, || self.open(0), console),
+            names => {
                 // A name that says nothing is told once, before any of them begins.
-                devices.iter().try_for_each(|name| device("--devices", name).map(drop))?;
+                let devices: Vec<_> =
+                    names.iter().map(|name| device("--devices", name)).collect::<Result<_, _>>()?;
                 thread::scope(|scope| {
                     let begin =
-                        |(group, device)| scope.spawn(move || self.run_rank(&group, Some(device), console));
+                        |(group, device)| scope.spawn(move || self.run_rank(&group, || Ok(device), console));
                     let ranks: Vec<_> =
                         Threads::ranks(devices.len()).into_iter().zip(devices).map(begin).collect();
                     let ended = ranks
@@ -98,11 +101,19 @@ impl Train {
         }
     }
 
+    /// The device of `--device`, or the one of those of `--devices` whose turn it is.
+    fn open(&self, turn: usize) -> Result<Device, Error> {
+        match &self.devices[..] {
+            [] => self.device.open(),
+            names => device("--devices", &names[turn % names.len()]),
+        }
+    }
+
     /// As a rank of `group`, of whom the first one speaks.
     fn run_rank(
         &self,
         group: &Arc<dyn Group>,
-        device: Option<&String>,
+        open: impl FnOnce() -> Result<Device, Error>,
         console: &Console,
     ) -> Result<ExitCode, Error> {
         /// The others would wait for a rank that panics.
@@ -116,7 +127,8 @@ impl Train {
         }
         let _leaving = Leaving(&**group);
         let other = (group.rank() > 0).then(|| Console::of_rank(group.rank()));
-        let ran = self.run_in(Some(group.clone()), device, other.as_ref().unwrap_or(console));
+        let console_of_own = other.as_ref().unwrap_or(console);
+        let ran = out_of_memory::told(|| self.run_in(Some(group.clone()), open, console_of_own));
         ran.inspect_err(|error| {
             if let Some(other) = &other {
                 other.error(error);
@@ -132,10 +144,10 @@ impl Train {
     fn run_in(
         &self,
         group: Option<Arc<dyn Group>>,
-        named: Option<&String>,
+        open: impl FnOnce() -> Result<Device, Error>,
         console: &Console,
     ) -> Result<ExitCode, Error> {
-        let device = &named.map_or_else(|| self.device.open(), |name| device("--devices", name))?;
+        let device = &open()?;
         let given = self.settings.table()?;
         let resumes = self.resume.is_some();
         let trainer = match &self.resume {

@@ -86,7 +86,10 @@ const fn fields(i: usize, along_depth: bool) -> (usize, usize) {
 fn position(i: usize, #[comptime] along_depth: bool) -> (usize, usize) {
     let entry = UNIT_POS as usize + i * UNITS;
     if comptime!(along_depth) {
-        (entry / comptime!(DEPTH / WIDE), entry % comptime!(DEPTH / WIDE) * WIDE)
+        // Of eight rows the first and the fifth follow each other, the second and the sixth, …: neighbours would meet in a bank.
+        let row = entry / comptime!(DEPTH / WIDE);
+        let line = row / 8 * 8 + row % 2 * 4 + row % 8 / 2;
+        (line, entry % comptime!(DEPTH / WIDE) * WIDE)
     } else {
         (entry % comptime!(TILE / WIDE) * WIDE, entry / comptime!(TILE / WIDE))
     }
@@ -312,10 +315,10 @@ fn close_group() {
     gpu_asm!("cp.async.commit_group;");
 }
 
-/// Waits until all groups but the last `STAGES - 2` have ended.
+/// Waits until all groups but the last `left` have ended.
 #[cube]
-fn wait_for_group() {
-    gpu_asm!("cp.async.wait_group {};", const comptime!(STAGES - 2));
+fn wait_for_groups(#[comptime] left: usize) {
+    gpu_asm!("cp.async.wait_group {};", const left);
 }
 
 /// Where a lane's row of the four matrices of 8 by 8 lies that are loaded at once: in the left operand one pair is of the first
@@ -378,7 +381,7 @@ fn tensor_kernel<F: Float, C: Float, N: Size, P: Size>(
     let mut depth = start;
     let mut stage = 0usize.runtime();
     while depth < end {
-        wait_for_group();
+        wait_for_groups(comptime!(STAGES - 2));
         // Now all units' copies of this strip are there, and the strip before it is no longer read.
         sync_cube();
         let free = select(stage == 0, comptime!(STAGES - 1).runtime(), stage - 1);
@@ -433,6 +436,8 @@ fn tensor_kernel<F: Float, C: Float, N: Size, P: Size>(
         stage = select(stage == comptime!(STAGES - 1), 0usize, stage + 1);
         depth += DEPTH;
     }
+    // Those behind the end brought nothing, but shared memory is theirs until they have.
+    wait_for_groups(0usize);
 
     // A lane has two neighbouring columns of two rows of each fragment.
     let lane = UNIT_POS as usize % LANES;

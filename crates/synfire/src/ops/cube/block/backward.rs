@@ -258,6 +258,7 @@ fn errors_kernel<F: Float, G: Float>(
     }
     let mut of_sums = Shared::<[f32]>::new_slice(comptime!(LANES * ROWS));
     let mut of_products = Shared::<[f32]>::new_slice(comptime!(LANES * ROWS));
+    #[unroll(made.unrolled())]
     for step in 0..statistics {
         of_sums[UNIT_POS as usize] = sum[step];
         of_products[UNIT_POS as usize] = product[step];
@@ -369,7 +370,9 @@ pub(in crate::ops::cube) fn backward(
     let made = Made::of(&config);
     let windows = windows(&config);
     let groups = shape.channels.div_ceil(LANES);
-    let pieces = pieces(windows, groups);
+    // A window is far more work than a row.
+    let pixels = shape.pool.side().pow(2);
+    let pieces = pieces(windows * pixels, groups).min(windows.div_ceil(ROWS).max(1));
     let sizes_of_parts = [norm.steps, pieces, shape.channels];
     let [sums, products] = [(); 2].map(|()| empty(&z, sizes_of_parts, DType::F32));
     let out = empty(&z, z.meta.shape().dims::<4>(), z.dtype);
