@@ -186,8 +186,9 @@ API cuFuncSetAttribute(void *, int, int) { return SUCCESS; }
 API cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsigned block_x, unsigned block_y, unsigned block_z,
                    unsigned shared, void *, void **arguments, void **) {
     const unsigned grid[] = {x, y, z}, block[] = {block_x, block_y, block_z};
-    if (block_x * block_y * block_z > 1024 || block_z > 64 || y > 65535 || z > 65535 || x * y * z * block_x * block_y * block_z == 0) {
-        fail("a launch of threads in a block, or of too many or no blocks", block_x * block_y * block_z);
+    const unsigned long threads = block_x * block_y * block_z;
+    if (threads == 0 || threads > 1024 || block_z > 64 || !x || !y || !z || y > 65535 || z > 65535) {
+        fail("a launch of so many threads in a block, or of too many or no blocks", threads);
     }
     using Launch = void (*)(void **, const unsigned *, const unsigned *, std::size_t);
     ((Launch)function)(arguments, grid, block, shared);

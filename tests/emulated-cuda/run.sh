@@ -26,6 +26,8 @@ if [ ! -e "$made/kernel.h.gch" ]; then
 fi
 # Devices are threads of their own; those that have nothing to do should not spin.
 export OMP_WAIT_POLICY=passive
+# The version of the driver that is emulated, for builds.
+export CUDARC_CUDA_VERSION=13000
 export EMULATED_COMPILER=$compiler EMULATED_KERNELS=$made CUDA_PATH=$here
 export LD_LIBRARY_PATH=$made${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 exec "$@"

@@ -386,7 +386,8 @@ fn gib(bytes: Bytes) -> f64 {
 /// of an H200's memory as is counted here for the CPU (docs/gpu.md).
 ///
 /// # Errors
-/// If its tensors need more memory than there is, or on a GPU have more values than its kernels count, even if they are counted too high by what measurements differ.
+/// If its tensors need more memory than there is, even if they are counted too high by what measurements differ, or one has more
+/// values than a GPU's kernels count.
 pub fn check_training(plan: &Plan, training: &Training, device: &Device) -> Result<(), ConfigError> {
     check_values(plan, training.batch, training.steps, device)?;
     let (part, of) = if is_cpu(device) { (17, 20) } else { (5, 4) };
