@@ -10,11 +10,13 @@
 3. A layer of neurons alone, forward and backward in single precision, T = 4 … 64.
 4. With --data-dir, MNIST by the default recipe: test accuracy of the epoch that validation chose.
 
-Every figure goes to --out as it is measured, so that a run that is cut off has kept what it had; tables are printed at the end. `--device cpu`
-runs all of it on small cases, to see that it does.
+Every figure goes to --out as it is measured, so that a run that is cut off has kept what it had, in front the machine, versions and commit; tables are
+printed at the end, and the exit status is 1 if a part failed. `--device cpu` runs all of it on small cases, to see that it does.
 """
 
 import argparse
+import datetime
+import importlib.metadata
 import json
 import statistics
 import subprocess
@@ -32,6 +34,37 @@ class Bench:
     def __init__(self, args):
         self.args, self.cpu, self.records = args, args.device == "cpu", []
 
+    def keep(self, record):
+        self.records.append(record)
+        self.args.out.write_text(json.dumps(self.records, indent=1))
+
+    def machine(self):
+        """What the figures are of."""
+
+        def told(*command):
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+            except OSError:
+                return None
+            return done.stdout.strip() if done.returncode == 0 else None
+
+        def version(package):
+            try:
+                return importlib.metadata.version(package)
+            except importlib.metadata.PackageNotFoundError:
+                return None
+
+        self.keep(
+            {
+                "part": "machine",
+                "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+                "commit": told("git", "describe", "--always", "--dirty", "--abbrev=12"),
+                "synfire": told(self.args.synfire, "--version"),
+                "gpu": told("nvidia-smi", "--query-gpu=name,driver_version,memory.total,clocks.max.sm,power.limit", "--format=csv,noheader"),
+                **{package: version(package) for package in ("torch", "triton", "spikingjelly")},
+            }
+        )
+
     def run(self, command, timeout, **what):
         """The last line of JSON that a program prints; what fails or takes too long is noted down as that."""
         try:
@@ -42,8 +75,7 @@ class Bench:
             problem = f"took more than {timeout} s"
         record = what | ({"failed": problem} if problem else json.loads(lines[-1]))
         print(f"{' '.join(str(value) for value in what.values())}: {problem or 'measured'}", file=sys.stderr, flush=True)
-        self.records.append(record)
-        self.args.out.write_text(json.dumps(self.records, indent=1))
+        self.keep(record)
 
     def synfire(self, *command):
         return [self.args.synfire, *command, "--device", self.args.device, "--json"]
@@ -53,6 +85,7 @@ class Bench:
 
     def all(self):
         args = self.args
+        self.machine()
         for precision in ("f32", "bf16"):
             self.run(self.synfire("verify", "--precision", precision), 300, part="verify", form=precision)
         time = ("--seconds", args.seconds)
@@ -64,7 +97,8 @@ class Bench:
                 what = {"part": "training", "case": f"{net}, {batch}, {steps}", "round": round_}
                 self.run(self.synfire("bench", *case, "--precision", "bf16"), 120, **what, program="synfire")
                 for form in forms:
-                    self.run(self.torch(form, *case), 120, **what, program=form)
+                    # The first time the compiler takes minutes.
+                    self.run(self.torch(form, *case), 400, **what, program=form)
         for round_ in range(args.rounds):
             for steps in (4, 8, 16, 32, 64):
                 case = ("--neurons", 4_096 if self.cpu else args.neurons, "--time-steps", steps, *time)
@@ -72,7 +106,7 @@ class Bench:
                 for method in ("stbp", "bpsta"):
                     self.run(self.synfire("bench", *case, "--method", method), 60, **what, program=f"synfire, {method}")
                 for form in forms:
-                    self.run(self.torch(form, *case), 60, **what, program=form)
+                    self.run(self.torch(form, *case), 200, **what, program=form)
         if args.data_dir:
             with tempfile.TemporaryDirectory() as folder:
                 train = ("train", "mnist", "--data-dir", args.data_dir, "--epochs", args.epochs, "--out", f"{folder}/run")
@@ -98,7 +132,7 @@ class Bench:
             cells = [f"{statistics.median(r['median_ms'] for r in found[p]):.3f}" if p in found else "failed" for p in programs]
             print(f"| {case} | {' | '.join(cells)} |")
         for record in self.records:
-            if record["part"] in ("verify", "accuracy"):
+            if record["part"] in ("machine", "verify", "accuracy"):
                 print(f"\n{record['part']}: {json.dumps({k: v for k, v in record.items() if k != 'part'})[:600]}")
 
     def found(self, part, case):
@@ -123,6 +157,9 @@ def main():
     bench = Bench(args)
     bench.all()
     bench.tables()
+    failed = sum("failed" in record for record in bench.records)
+    if failed:
+        sys.exit(f"{failed} of {len(bench.records) - 1} parts failed; {args.out} says why")
 
 
 if __name__ == "__main__":

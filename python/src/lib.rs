@@ -3,6 +3,7 @@
 
 mod arrays;
 mod data;
+mod device;
 mod error;
 mod events;
 mod kernels;
@@ -14,6 +15,8 @@ mod threads;
 mod _synfire {
     #[pymodule_export]
     use crate::data::{BatchIterator, Samples, data_sets};
+    #[pymodule_export]
+    use crate::device::devices;
     #[pymodule_export]
     use crate::events::{
         events_problems, events_to_frames, read_events, recording_info, simulate_gesture, simulate_image,

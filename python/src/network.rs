@@ -2,9 +2,9 @@
 
 use crate::arrays::{Heard, In, Named, Out, Typed, Values};
 use crate::data::{Samples, config_of};
+use crate::device::{OnDevice, Opened};
 use crate::error::{config, non_finite, raise, train, value};
 use crate::threads::Work;
-use burn::tensor::Device;
 use numpy::{IntoPyArray, Ix1, IxDyn, PyArrayMethods};
 use pyo3::exceptions::{PyKeyError, PyRuntimeError};
 use pyo3::prelude::*;
@@ -32,6 +32,8 @@ const OFTEN: Duration = Duration::from_millis(50);
 struct State {
     network: Described,
     net: Net,
+    /// Where it is.
+    on: Opened,
     /// The checkpoint it comes from, by which its data are known again.
     checkpoint: Option<Arc<Checkpoint>>,
 }
@@ -62,12 +64,12 @@ impl Core {
         Ok(())
     }
 
-    fn read(path: &Path) -> PyResult<Self> {
+    fn read(path: &Path, on: Opened) -> PyResult<Self> {
         let path = if path.is_dir() { RunFolder::new(path).best() } else { path.to_path_buf() };
         let checkpoint = Checkpoint::read(&path).map_err(raise)?;
-        let net = checkpoint.net(&path, &Device::flex()).map_err(raise)?;
+        let net = checkpoint.net(&path, &on.device).map_err(raise)?;
         let network = checkpoint.header.described();
-        Ok(Self(Mutex::new(State { network, net, checkpoint: Some(Arc::new(checkpoint)) })))
+        Ok(Self(Mutex::new(State { network, net, on, checkpoint: Some(Arc::new(checkpoint)) })))
     }
 }
 
@@ -154,20 +156,48 @@ impl State {
 impl Core {
     /// A fresh network; `settings` are those of a run, as JSON.
     #[new]
-    fn new(py: Python<'_>, input: [usize; 3], class_names: Vec<String>, settings: &str) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        input: [usize; 3],
+        class_names: Vec<String>,
+        settings: &str,
+        device: &str,
+    ) -> PyResult<Self> {
         let settings = config_of(settings)?;
         settings.validate().map_err(config)?;
         let plan = settings.plan(input, class_names.len()).map_err(config)?;
-        check_inference(&plan, 1, settings.time_steps, &Device::flex()).map_err(config)?;
-        let net = py.work(|| settings.build(plan, settings.seed, &Device::flex()));
-        let network = Described { config: settings, input, sensor: None, class_names };
-        Ok(Self(Mutex::new(State { network, net, checkpoint: None })))
+        py.on_device(|| {
+            let on = Opened::by_name(device)?;
+            check_inference(&plan, 1, settings.time_steps, &on.device).map_err(config)?;
+            let net = settings.build(plan, settings.seed, &on.device);
+            let network = Described { config: settings, input, sensor: None, class_names };
+            Ok(Self(Mutex::new(State { network, net, on, checkpoint: None })))
+        })
     }
 
     /// A run's best checkpoint, or a checkpoint.
     #[staticmethod]
-    fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        py.work(|| Self::read(&path))
+    fn load(py: Python<'_>, path: PathBuf, device: &str) -> PyResult<Self> {
+        py.on_device(|| Self::read(&path, Opened::by_name(device)?))
+    }
+
+    /// The name of the device that it is on.
+    #[getter]
+    fn device(&self) -> PyResult<String> {
+        Ok(self.state()?.on.name.to_string())
+    }
+
+    /// Moves it to another device.
+    fn to(&self, py: Python<'_>, device: &str) -> PyResult<()> {
+        py.on_device(|| {
+            let on = Opened::by_name(device)?;
+            let mut state = self.state()?;
+            let (plan, settings) = (state.net.plan().clone(), &state.network.config);
+            check_inference(&plan, 1, settings.time_steps, &on.device).map_err(config)?;
+            let mut net = settings.build(plan, 0, &on.device);
+            net.load_state(&state.net.state()).map_err(raise)?;
+            self.put(State { net, on, ..state })
+        })
     }
 
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
@@ -209,12 +239,12 @@ impl Core {
     fn forward<'py>(&self, py: Python<'py>, x: Values<'py>, batch: usize) -> PyResult<Out<'py, f32, IxDyn>> {
         let (values, shape) = (x.as_slice()?, x.as_array().shape().to_vec());
         let n = shape[0];
-        let (out, steps, classes) = py.work(|| {
+        let (out, steps, classes) = py.on_device(|| {
             let mut state = self.state()?;
             state.check(&shape)?;
             state.net.check().map_err(non_finite)?;
             let (steps, classes) = (state.network.config.time_steps, state.network.class_names.len());
-            check_inference(state.net.plan(), batch.min(n), steps, &Device::flex()).map_err(config)?;
+            check_inference(state.net.plan(), batch.min(n), steps, &state.on.device).map_err(config)?;
             let mut out = crate::events::zeros(&[steps, n, classes])?;
             state.each_batch(values, &shape, batch, Record::Nothing, |samples, readout, _| {
                 put(&mut out, &readout, samples, n, classes);
@@ -229,12 +259,12 @@ impl Core {
     fn spikes<'py>(&self, py: Python<'py>, x: Values<'py>, batch: usize) -> PyResult<Named<'py>> {
         let (values, shape) = (x.as_slice()?, x.as_array().shape().to_vec());
         let n = shape[0];
-        let (layers, steps) = py.work(|| {
+        let (layers, steps) = py.on_device(|| {
             let mut state = self.state()?;
             state.check(&shape)?;
             state.net.check().map_err(non_finite)?;
             let steps = state.network.config.time_steps;
-            check_inference(state.net.plan(), batch.min(n), steps, &Device::flex()).map_err(config)?;
+            check_inference(state.net.plan(), batch.min(n), steps, &state.on.device).map_err(config)?;
             // What is returned, and what a batch takes besides, is counted before the first of it takes room.
             let units: usize = state.net.plan().layers.iter().map(firing).sum();
             crate::events::room(&[units, steps, n.saturating_add(2 * batch.min(n))])?;
@@ -278,7 +308,7 @@ impl Core {
         heard: Heard,
         out: Option<PathBuf>,
     ) -> PyResult<String> {
-        let Described { input, class_names, .. } = self.state()?.network;
+        let State { network: Described { input, class_names, .. }, on, .. } = self.state()?;
         let settings = config_of(settings)?;
         let data = match given {
             Given::Set(samples) => {
@@ -299,12 +329,12 @@ impl Core {
             );
             return Err(value(text));
         }
-        py.work(|| {
+        py.on_device(|| {
             let scratch = tempfile::tempdir().map_err(raise)?;
             let folder = out.unwrap_or_else(|| scratch.path().join("run"));
             let mut listener = Listener { heard: heard.0, asked: Instant::now(), failed: None };
             let mut trainer =
-                Trainer::start_on(settings, data, RunFolder::new(&folder), &Device::flex()).map_err(train)?;
+                Trainer::start_on(settings, data, RunFolder::new(&folder), &on.device).map_err(train)?;
             let outcome = trainer.run(&mut listener);
             if let Some(error) = listener.failed {
                 return Err(error);
@@ -312,14 +342,14 @@ impl Core {
             let Outcome::Finished(summary) = outcome.map_err(train)? else {
                 return Err(PyRuntimeError::new_err("training was stopped"));
             };
-            self.put(Self::read(&folder)?.state()?)?;
+            self.put(Self::read(&folder, on)?.state()?)?;
             Ok(serde_json::to_string(&summary).expect("a summary is JSON"))
         })
     }
 
     /// Accuracy, loss, confusion and firing rates, as JSON.
     fn evaluate(&self, py: Python<'_>, given: Given<'_>, batch: usize) -> PyResult<String> {
-        let State { network, mut net, .. } = self.state()?;
+        let State { network, mut net, on, .. } = self.state()?;
         let (data, source, frames) = match given {
             Given::Set(samples) => (samples.data.clone(), samples.source.clone(), samples.frames),
             Given::Arrays(x, y) => {
@@ -327,7 +357,7 @@ impl Core {
                 (data.clone(), data.train, network.config.frames())
             }
         };
-        py.work(|| {
+        py.on_device(|| {
             let n = source.len();
             let found = (source.shape(&frames), data.classes);
             if found != (network.input, network.class_names.len()) {
@@ -340,7 +370,7 @@ impl Core {
                 let (found, own) = (frames.steps, network.config.time_steps);
                 return Err(value(format!("samples of {found} time steps: this network takes {own}")));
             }
-            check_inference(net.plan(), batch.min(n), network.config.time_steps, &Device::flex())
+            check_inference(net.plan(), batch.min(n), network.config.time_steps, &on.device)
                 .map_err(config)?;
             let loader = Loader::new(source, (0..n).collect(), frames, batch).map_err(raise)?;
             let (mut failed, mut asked) = (None, Instant::now());
@@ -472,10 +502,11 @@ impl Core {
         input: Option<[usize; 3]>,
     ) -> PyResult<(Self, Vec<String>)> {
         py.work(|| {
+            let on = Opened::by_name("cpu")?;
             let graph = nir::read(&path).map_err(raise)?;
             let dt = dt.or(graph.metadata.dt).unwrap_or(nir::DT);
             let failed = |problem: String| value(format!("{}: {problem}", path.display()));
-            let imported = nir::import(&graph, dt, input, &Device::flex()).map_err(failed)?;
+            let imported = nir::import(&graph, dt, input, &on.device).map_err(failed)?;
             let mut given = imported.settings();
             if let Some(steps) = time_steps.or(graph.metadata.time_steps) {
                 given.insert("time-steps".into(), i64::try_from(steps).unwrap_or(i64::MAX).into());
@@ -485,7 +516,7 @@ impl Core {
             settings.dataset.clear();
             settings.validate().map_err(config)?;
             let network = Described { config: settings, input: net.plan().input, sensor: None, class_names };
-            Ok((Self(Mutex::new(State { network, net, checkpoint: None })), notes))
+            Ok((Self(Mutex::new(State { network, net, on, checkpoint: None })), notes))
         })
     }
 }

@@ -9,6 +9,7 @@
 - `events`: recordings of event cameras, read, written, made into frames, simulated.
 - `data`: data sets, in batches.
 - `callbacks`: what follows training: `Progress`, `LiveCurve`.
+- `devices`: where networks can compute.
 - `torch`: modules for PyTorch that run Synfire's kernels.
 """
 
@@ -17,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from . import callbacks, data, events
 from ._synfire import __version__
+from ._devices import Device, devices
 from .network import Network
 
 if TYPE_CHECKING:
     from . import torch
     from .classifier import SpikingClassifier
 
-__all__ = ["Network", "SpikingClassifier", "__version__", "callbacks", "data", "events", "torch"]
+__all__ = ["Device", "Network", "SpikingClassifier", "__version__", "callbacks", "data", "devices", "events", "torch"]
 if find_spec("torch") is None:
     __all__.remove("torch")
 

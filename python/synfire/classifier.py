@@ -50,7 +50,7 @@ __all__ = ["SpikingClassifier"]
 class SpikingClassifier(_Base):
     """A spiking network as a classifier of images `[N, C, H, W]`, or frames `[N, T, C, H, W]`, float32.
 
-    `net` is a layer string; by default one that fits the size of the images. `time_steps`, `method`, `epochs`, `batch_size` and `lr` are as in
+    `net` is a layer string; by default one that fits the size of the images. `time_steps`, `method`, `epochs`, `batch_size`, `lr` and `device` are as in
     `Network`; `validation` is the share of the samples that chooses the best epoch; `random_state` a seed, a RandomState, a Generator or None
     for seed 0; `settings` further settings of `Network` and its `fit`, such as `{"shift": 1}`. Labels may be anything that can be ordered.
     """
@@ -67,6 +67,7 @@ class SpikingClassifier(_Base):
         validation: float = 0.1,
         random_state: Any = None,
         verbose: bool = False,
+        device: str = "cpu",
         settings: dict[str, Any] | None = None,
     ) -> None:
         self.net = net
@@ -78,6 +79,7 @@ class SpikingClassifier(_Base):
         self.validation = validation
         self.random_state = random_state
         self.verbose = verbose
+        self.device = device
         self.settings = settings
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> SpikingClassifier:
@@ -105,6 +107,7 @@ class SpikingClassifier(_Base):
             self.time_steps,
             self.method,
             seed=_seed(self.random_state),
+            device=self.device,
             **more,
         )
         network.fit(

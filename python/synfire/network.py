@@ -64,7 +64,9 @@ class Network:
     Samples are float32 `[N, C, H, W]`, shown at every time step, or frames `[N, T, C, H, W]`. Other numbers are converted. A network may be used by
     several threads.
 
-    Raises ValueError if the layers or a setting make no network.
+    `device` is where it computes: "cpu", or in a package that was built for GPUs "cuda", "cuda:1", "webgpu" …, see `synfire.devices`.
+
+    Raises ValueError if the layers or a setting make no network, RuntimeError if the device cannot be used.
     """
 
     _core: _synfire.Core
@@ -78,6 +80,7 @@ class Network:
         method: str = "bpsta",
         *,
         seed: int = 0,
+        device: str = "cpu",
         **more: Any,
     ) -> None:
         if len(input_shape) != 3:
@@ -93,7 +96,8 @@ class Network:
         given = {"net": layers, "time_steps": time_steps, "method": method, "seed": seed, **more}
         #: What a training starts from, whatever an earlier one was given.
         self._settings: dict[str, Any] = {**PLAIN, **settings(given)}
-        self._core = _synfire.Core([number(side, "a side of input_shape", most=65_536) for side in input_shape], names, json.dumps(self._settings))
+        sides = [number(side, "a side of input_shape", most=65_536) for side in input_shape]
+        self._core = _synfire.Core(sides, names, json.dumps(self._settings), device)
 
     @classmethod
     def _of(cls, core: _synfire.Core) -> Network:
@@ -108,12 +112,25 @@ class Network:
         return _again, (*made, self.state_dict(), {name: getattr(self, name) for name in ("history_", "summary_") if hasattr(self, name)})
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> Network:
-        """The network of a checkpoint, or of a run's best one.
+    def load(cls, path: str | PathLike[str], device: str = "cpu") -> Network:
+        """The network of a checkpoint, or of a run's best one, whatever device that was trained on.
 
-        Raises OSError if the file cannot be read, ValueError if it is damaged.
+        Raises OSError if the file cannot be read, ValueError if it is damaged, RuntimeError if the device cannot be used.
         """
-        return cls._of(_synfire.Core.load(fspath(path)))
+        return cls._of(_synfire.Core.load(fspath(path), device))
+
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        return self._core.device
+
+    def to(self, device: str) -> Network:
+        """Moves it to another device, and returns it. What is pickled comes back on the CPU.
+
+        Raises ValueError if there is no such device in this package, RuntimeError if it cannot be used.
+        """
+        self._core.to(device)
+        return self
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes a checkpoint, whole or not at all; `load` and every command of `synfire` read it.
@@ -188,7 +205,7 @@ class Network:
         Each training starts from the network's own settings, not from those of an earlier one. Ctrl-C ends it with KeyboardInterrupt; the network is
         then as it was before. `history_` and `summary_` tell what was measured.
 
-        Raises ValueError if samples, labels or settings do not fit, FloatingPointError if numbers get out of hand, MemoryError if the machine is too small.
+        Raises ValueError if samples, labels or settings do not fit, FloatingPointError if numbers get out of hand, MemoryError if the machine or the device is too small.
         """
         given = settings({"epochs": epochs, "batch_size": batch_size, "seed": seed, **more})
         for key in OWN & given.keys():
@@ -414,7 +431,7 @@ def _again(
     layers: str, shape: list[int], names: list[str], config: dict[str, Any], state: dict[str, Floats], told: dict[str, Any]
 ) -> Network:
     """What was pickled."""
-    network = Network._of(_synfire.Core(shape, names, json.dumps({**config, "net": layers})))
+    network = Network._of(_synfire.Core(shape, names, json.dumps({**config, "net": layers}), "cpu"))
     network.load_state_dict(state)
     for name, value in told.items():
         setattr(network, name, value)

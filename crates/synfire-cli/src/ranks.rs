@@ -7,18 +7,28 @@ use synfire::parallel::Group;
 /// Environment variables in which launchers say how many processes there are.
 const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS"];
 
+fn number(name: &str) -> Option<usize> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
 /// How many processes a launcher has started, if one has.
 fn launched() -> Option<usize> {
-    let number = |name: &str| std::env::var(name).ok()?.parse().ok();
     // `srun --mpi=pmix` names the tasks, and that it started them for MPI.
-    let by_slurm = || std::env::var_os("PMIX_RANK").and_then(|_| number("SLURM_NTASKS"));
+    let by_slurm = || std::env::var_os("PMIX_RANK").and_then(|_| number("SLURM_STEP_NUM_TASKS"));
     SIZES.iter().find_map(|name| number(name)).or_else(by_slurm)
+}
+
+/// What to tell of tasks that `srun` has started without MPI, the first of them.
+pub(crate) fn apart() -> Option<String> {
+    let tasks = number("SLURM_STEP_NUM_TASKS").filter(|tasks| *tasks > 1 && launched().is_none())?;
+    let first = number("SLURM_PROCID") == Some(0);
+    first.then(|| format!("srun has started {tasks} tasks, each of which trains for itself; together: srun --mpi=pmix"))
 }
 
 /// Which of the processes of this machine this one is, where the launcher says so.
 pub(crate) fn here() -> Option<usize> {
     let places = ["OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"];
-    places.iter().find_map(|name| std::env::var(name).ok()?.parse().ok())
+    places.iter().find_map(|name| number(name))
 }
 
 /// Whether this process is one of several.

@@ -229,6 +229,18 @@ fn processes_that_mpi_starts_do_not_each_train_alone() {
 }
 
 #[test]
+fn tasks_of_srun_without_mpi_are_told_that_they_are_alone() {
+    let sandbox = Sandbox::new();
+    let task = |number: &str| {
+        let mut command = sandbox.command(&["train", "--net", "nothing"]);
+        let ran = command.env("SLURM_STEP_NUM_TASKS", "2").env("SLURM_PROCID", number).output().unwrap();
+        String::from_utf8_lossy(&ran.stderr).into_owned()
+    };
+    assert!(task("0").contains("srun has started 2 tasks, each of which trains for itself"), "{}", task("0"));
+    assert!(!task("1").contains("srun"), "{}", task("1"));
+}
+
+#[test]
 fn devices_share_every_batch() {
     let sandbox = Sandbox::new();
     let f32 = ["--precision", "f32"];
@@ -245,5 +257,6 @@ fn devices_share_every_batch() {
     assert_eq!(out.matches("test accuracy").count(), 1, "{out}");
     sandbox.fails(&["train", "--devices", "cpu,gpu"], 2, &["--devices gpu"]);
     sandbox.fails(&["train", "--devices", "cpu,cpu", "--net", "nothing"], 2, &["nothing"]);
+    sandbox.fails(&["train", "--devices", "cuda,webgpu:1,cuda:0"], 2, &["cuda:0 is named twice"]);
     sandbox.fails(&["train", "--device", "cpu", "--devices", "cpu"], 2, &["--device"]);
 }

@@ -3,9 +3,12 @@
 //! A device is named `cpu`, or by a [`Runtime`] and a number: `cuda`, `cuda:1`, `webgpu:0`. Opening it tries it with a small
 //! computation, so that a missing driver is an error and not a panic in the middle of a run.
 
+#[cfg(feature = "gpu")]
+use burn::backend::DispatchDevice;
 use burn::tensor::Device;
 #[cfg(feature = "gpu")]
 use burn::tensor::{DeviceType, Tensor};
+use std::any::Any;
 use std::fmt;
 use std::str::FromStr;
 
@@ -77,6 +80,11 @@ impl Runtime {
             #[allow(unreachable_patterns)]
             _ => Vec::new(),
         }
+    }
+
+    /// How many devices it reaches.
+    pub fn count(self) -> usize {
+        self.devices().len()
     }
 
     /// What was looked for where nothing was found.
@@ -159,7 +167,7 @@ fn there_are(found: usize) -> String {
 }
 
 /// A device by its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DeviceName {
     /// How to reach it.
     pub runtime: Runtime,
@@ -212,7 +220,8 @@ impl DeviceName {
         }
         let found = devices.len();
         let device = devices.into_iter().nth(index).ok_or(DeviceError::NoSuch { name, index, found })?;
-        match trial(&device) {
+        let tried = if self.runtime == Runtime::Cuda { Ok(()) } else { spirv(&device) };
+        match tried.and_then(|()| trial(&device)) {
             Ok(()) => Ok(device),
             Err(reason) => Err(DeviceError::Unusable { name, index, reason }),
         }
@@ -236,7 +245,7 @@ pub fn list() -> Vec<Listed> {
 }
 
 fn list_of(runtime: Runtime) -> Vec<Listed> {
-    let found = if runtime.built_in() { runtime.devices().len() } else { 0 };
+    let found = runtime.count();
     let listed = |name: DeviceName| {
         let opened = name.open();
         let plain = if found == 0 { runtime.name().to_string() } else { name.to_string() };
@@ -275,19 +284,52 @@ pub fn memory_taken(device: &Device) -> Option<u64> {
     device.memory_pool_usage().map(|usage| usage.bytes_reserved)
 }
 
-/// Bytes of memory that the device has of its own, where that is known: NVIDIA's by CUDA.
-#[cfg(feature = "cuda")]
+/// Bytes of memory that the device has, where that is known: to CUDA, Vulkan and Metal. None for the CPU.
+#[cfg(feature = "gpu")]
 pub fn memory(device: &Device) -> Option<u64> {
-    let all = Device::enumerate(DeviceType::Cuda).into_vec();
-    let index = all.into_iter().position(|other| other == *device)?;
-    let context = cudarc::driver::CudaContext::new(index).ok()?;
-    Some(context.total_mem().ok()? as u64)
+    let DispatchDevice::Cube(device) = device.as_dispatch() else { return None };
+    device.client().properties().memory.max_memory()
 }
 
-/// Bytes of memory that the device has of its own, where that is known: NVIDIA's by CUDA.
-#[cfg(not(feature = "cuda"))]
+/// Bytes of memory that the device has, where that is known; none for the CPU.
+#[cfg(not(feature = "gpu"))]
 pub fn memory(_: &Device) -> Option<u64> {
     None
+}
+
+/// How many bytes a device did not have, if its memory was full and that is why there was this panic: Burn's tensors panic where a
+/// device fails. It is no defect but an answer.
+pub fn memory_missing(panic: &(dyn Any + Send)) -> Option<&str> {
+    // In CubeCL's words.
+    let (_, rest) = panic.downcast_ref::<String>()?.split_once("out of device memory allocating ")?;
+    rest.split_whitespace().next()
+}
+
+/// Whether the driver takes the kernels in SPIR-V, if such are made for the device. CubeCL 0.11 declares shared memory wrongly for drivers
+/// that cannot be told its layout, and they crash over it.
+#[cfg(all(feature = "vulkan", not(target_vendor = "apple")))]
+fn spirv(device: &Device) -> Result<(), String> {
+    use cubecl::wgpu::wgpu::{Backends, Instance, hal::api::Vulkan};
+    let Some(name) = describe(device) else { return Ok(()) };
+    let needed = c"VK_KHR_workgroup_memory_explicit_layout";
+    let adapters = cubecl::future::block_on(Instance::default().enumerate_adapters(Backends::VULKAN));
+    let lacks = adapters.iter().filter(|adapter| adapter.get_info().name == name).any(|adapter| {
+        // SAFETY: the driver's adapter is asked for what it knows of itself, while `adapter` keeps it.
+        let of_driver = unsafe { adapter.as_hal::<Vulkan>() };
+        of_driver.is_some_and(|a| !a.physical_device_capabilities().supports_extension(needed))
+    });
+    match lacks {
+        true => Err(format!(
+            "its driver has no {}, which kernels in SPIR-V need; a build with the feature wgpu and without vulkan has others",
+            needed.to_string_lossy()
+        )),
+        false => Ok(()),
+    }
+}
+
+#[cfg(not(all(feature = "vulkan", not(target_vendor = "apple"))))]
+fn spirv(_: &Device) -> Result<(), String> {
+    Ok(())
 }
 
 /// A small computation. What is missing to compile kernels shows in it; the libraries underneath panic then, and the panic's

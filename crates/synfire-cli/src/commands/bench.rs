@@ -15,7 +15,7 @@ use synfire::device::{description, is_cpu};
 use synfire::net::Norm;
 use synfire::ops::{Lif, Method};
 use synfire::speed::{densities, measure, neurons, profile, save_step};
-use synfire::train::{PrecisionChoice, available_memory};
+use synfire::train::{PrecisionChoice, available_on};
 use synfire_kernels::isa::Isa;
 
 /// Measure how fast a network trains and infers on this machine.
@@ -126,10 +126,10 @@ impl Bench {
         let steps = self.time_steps.unwrap_or(16) as usize;
         // Currents, spikes, potentials, errors, products and gradients.
         let needed = (units * steps * 6 * size_of::<f32>()) as u128;
-        if let Some(available) = available_memory().filter(|available| needed > *available) {
+        if let Some(available) = available_on(device).filter(|available| needed > *available) {
             let gib = |bytes: u128| bytes as f64 / f64::from(1 << 30);
             return Err(Error::usage(format!(
-                "--neurons: {units} of them over {steps} steps need {:.1} GiB, {:.1} GiB are free",
+                "--neurons: {units} of them over {steps} steps need {:.1} GiB, there are {:.1} GiB",
                 gib(needed),
                 gib(available)
             )));

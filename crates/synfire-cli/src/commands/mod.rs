@@ -117,6 +117,15 @@ impl DeviceArgument {
     pub(crate) fn open(&self) -> Result<Device, Error> {
         device("--device", &self.device)
     }
+
+    /// As one of several processes of this machine: a way without a number gives each the next of its devices.
+    pub(crate) fn open_in_turn(&self, place: usize) -> Result<Device, Error> {
+        let count = self.device.parse::<DeviceName>().map_or(0, |name| name.runtime.count());
+        if self.device.contains(':') || count < 2 {
+            return self.open();
+        }
+        device("--device", &format!("{}:{}", self.device, place % count))
+    }
 }
 
 /// The device of this name, which `option` gave.

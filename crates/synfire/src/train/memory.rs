@@ -345,6 +345,11 @@ pub fn available() -> Option<Bytes> {
     Some(whole.min(group.unwrap_or(whole)).into()).filter(|&bytes| bytes > 0)
 }
 
+/// Bytes of memory that there are where `device` keeps its tensors; `None` if it is not known.
+pub fn available_on(device: &Device) -> Option<Bytes> {
+    Place::of(device).available
+}
+
 /// Where the tensors are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {

@@ -13,11 +13,13 @@ use clap::Args;
 use progress::Progress;
 use settings::Settings;
 pub(crate) use settings::network;
+use std::collections::HashSet;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
+use synfire::device::{DeviceName, Runtime};
 use synfire::net::NonFinite;
 use synfire::parallel::{Group, Threads};
 use synfire::train::{Outcome, RunFolder, Summary, TrainConfig, TrainError, Trainer};
@@ -77,14 +79,17 @@ const RUN: &str = "Run";
 impl Train {
     pub(crate) fn run(&self, console: &Console) -> Result<ExitCode, Error> {
         if let Some(group) = ranks::of_mpi()? {
-            // Those of one machine take its devices in turn.
             let place = ranks::here().unwrap_or(group.rank());
             return self.run_rank(&group, || self.open(place), console);
+        }
+        if let Some(told) = ranks::apart() {
+            console.note(told);
         }
         match &self.devices[..] {
             [] | [_] => self.run_in(None, || self.open(0), console),
             names => {
-                // A name that says nothing is told once, before any of them begins.
+                // What is wrong with a name is told once, before any of them begins.
+                self.each_gpu_once()?;
                 let devices: Vec<_> =
                     names.iter().map(|name| device("--devices", name)).collect::<Result<_, _>>()?;
                 thread::scope(|scope| {
@@ -101,11 +106,23 @@ impl Train {
         }
     }
 
-    /// The device of `--device`, or the one of those of `--devices` whose turn it is.
-    fn open(&self, turn: usize) -> Result<Device, Error> {
+    /// Refuses two ranks on one GPU, which would share its memory and be no faster.
+    fn each_gpu_once(&self) -> Result<(), Error> {
+        let mut named = HashSet::new();
+        let names = self.devices.iter().filter_map(|name| name.parse::<DeviceName>().ok());
+        for name in names.filter(|name| name.runtime != Runtime::Cpu) {
+            if !named.insert(name) {
+                return Err(Error::usage(format!("--devices: {name} is named twice, expected each device once")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The device of the process that has this place among those of its machine, which take its devices in turn.
+    fn open(&self, place: usize) -> Result<Device, Error> {
         match &self.devices[..] {
-            [] => self.device.open(),
-            names => device("--devices", &names[turn % names.len()]),
+            [] => self.device.open_in_turn(place),
+            names => device("--devices", &names[place % names.len()]),
         }
     }
 
