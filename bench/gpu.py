@@ -70,9 +70,12 @@ class Bench:
         try:
             done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=timeout)
             lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
-            problem = None if done.returncode == 0 and lines else (done.stderr or done.stdout).strip()[-500:]
+            told = (done.stderr or done.stdout).strip()[-500:]
+            problem = None if done.returncode == 0 and lines else told or f"ended with {done.returncode} and no word"
         except subprocess.TimeoutExpired:
             problem = f"took more than {timeout} s"
+        except OSError as error:
+            problem = str(error)
         record = what | ({"failed": problem} if problem else json.loads(lines[-1]))
         print(f"{' '.join(str(value) for value in what.values())}: {problem or 'measured'}", file=sys.stderr, flush=True)
         self.keep(record)

@@ -1,9 +1,8 @@
 //! Where networks are.
 
-use crate::error::value;
 use crate::threads::Work;
 use burn::tensor::Device;
-use pyo3::exceptions::{PyMemoryError, PyRuntimeError};
+use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use synfire::device::{DeviceError, DeviceName, list, memory_missing};
@@ -19,15 +18,21 @@ impl Opened {
     /// The device of this name.
     pub(crate) fn by_name(name: &str) -> PyResult<Self> {
         let failed = |error: DeviceError| match error {
-            DeviceError::NotBuiltIn { name, feature } => value(format!(
-                "device = {name}: this package was built without it; from the sources\n  \
-                 MATURIN_PEP517_ARGS=\"--features {feature}\" pip install .\nbuilds it in"
-            )),
-            DeviceError::Unknown(_) => value(error.to_string()),
-            _ => PyRuntimeError::new_err(error.to_string()),
+            DeviceError::NotBuiltIn { .. } | DeviceError::Unknown(_) => PyValueError::new_err(told(&error)),
+            _ => PyRuntimeError::new_err(told(&error)),
         };
         let name: DeviceName = name.parse().map_err(failed)?;
         Ok(Self { name, device: name.open().map_err(failed)? })
+    }
+}
+
+/// What an error says, in Python's terms.
+fn told(error: &DeviceError) -> String {
+    match error {
+        DeviceError::NotBuiltIn { name, feature } => format!(
+            "this package has no {name}; from the sources it is built in with\n  MATURIN_PEP517_ARGS=\"--features {feature}\" pip install ."
+        ),
+        other => other.to_string(),
     }
 }
 
@@ -51,5 +56,5 @@ impl OnDevice for Python<'_> {
 #[pyfunction]
 pub(crate) fn devices(py: Python<'_>) -> Vec<(String, Option<String>, Option<String>)> {
     let all = py.work(list);
-    all.into_iter().map(|one| (one.name, one.description, one.problem.map(|p| p.to_string()))).collect()
+    all.into_iter().map(|one| (one.name, one.description, one.problem.as_ref().map(told))).collect()
 }

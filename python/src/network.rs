@@ -41,7 +41,10 @@ struct State {
 /// A network. Whoever works with it takes a copy, which shares the weights, so that the lock is never held for long, nor while Python
 /// runs: a thread that waits for the interpreter would otherwise keep it from the one that waits for the lock.
 #[pyclass(frozen, module = "synfire._synfire")]
-pub(crate) struct Core(Mutex<State>);
+pub(crate) struct Core(Box<Mutex<State>>);
+
+// Devices are aligned to more than Python's allocator gives its objects, hence the box.
+const _: () = assert!(align_of::<Core>() <= 16 && align_of::<Samples>() <= 16);
 
 /// Samples given as arrays, or a part of a data set.
 #[derive(FromPyObject)]
@@ -55,6 +58,10 @@ fn broken() -> PyErr {
 }
 
 impl Core {
+    fn of(state: State) -> Self {
+        Self(Box::new(Mutex::new(state)))
+    }
+
     fn state(&self) -> PyResult<State> {
         Ok(self.0.lock().map_err(|_| broken())?.clone())
     }
@@ -69,7 +76,7 @@ impl Core {
         let checkpoint = Checkpoint::read(&path).map_err(raise)?;
         let net = checkpoint.net(&path, &on.device).map_err(raise)?;
         let network = checkpoint.header.described();
-        Ok(Self(Mutex::new(State { network, net, on, checkpoint: Some(Arc::new(checkpoint)) })))
+        Ok(Self::of(State { network, net, on, checkpoint: Some(Arc::new(checkpoint)) }))
     }
 }
 
@@ -171,7 +178,7 @@ impl Core {
             check_inference(&plan, 1, settings.time_steps, &on.device).map_err(config)?;
             let net = settings.build(plan, settings.seed, &on.device);
             let network = Described { config: settings, input, sensor: None, class_names };
-            Ok(Self(Mutex::new(State { network, net, on, checkpoint: None })))
+            Ok(Self::of(State { network, net, on, checkpoint: None }))
         })
     }
 
@@ -516,7 +523,7 @@ impl Core {
             settings.dataset.clear();
             settings.validate().map_err(config)?;
             let network = Described { config: settings, input: net.plan().input, sensor: None, class_names };
-            Ok((Self(Mutex::new(State { network, net, on, checkpoint: None })), notes))
+            Ok((Self::of(State { network, net, on, checkpoint: None }), notes))
         })
     }
 }

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from os import PathLike
 from typing import Final, SupportsFloat, SupportsIndex, final
 
-__all__ = ["__version__", "BatchIterator", "Core", "Samples", "block_backward", "block_forward", "block_statistics", "conv_backward", "conv_forward", "data_sets", "events_problems", "events_to_frames", "lif_backward", "lif_forward", "read_events", "recording_info", "simulate_gesture", "simulate_image", "simulate_video", "write_events"]
+__all__ = ["__version__", "BatchIterator", "Core", "Samples", "block_backward", "block_forward", "block_statistics", "conv_backward", "conv_forward", "data_sets", "devices", "events_problems", "events_to_frames", "lif_backward", "lif_forward", "read_events", "recording_info", "simulate_gesture", "simulate_image", "simulate_video", "write_events"]
 
 __version__: Final[str]
 
@@ -28,13 +28,18 @@ class Core:
     A network. Whoever works with it takes a copy, which shares the weights, so that the lock is never held for long, nor while Python
     runs: a thread that waits for the interpreter would otherwise keep it from the one that waits for the lock.
     """
-    def __new__(cls, /, input: SupportsLenAndGetItem[SupportsIndex], class_names: SupportsGetItem[int, str], settings: str) -> Core:
+    def __new__(cls, /, input: SupportsLenAndGetItem[SupportsIndex], class_names: SupportsGetItem[int, str], settings: str, device: str) -> Core:
         """
         A fresh network; `settings` are those of a run, as JSON.
         """
     def describe(self, /) -> str:
         """
         Settings, sizes and layers, as JSON.
+        """
+    @property
+    def device(self, /) -> str:
+        """
+        The name of the device that it is on.
         """
     def evaluate(self, /, given: Samples | tuple[NDArray[float32], NDArray[int64]], batch: SupportsIndex) -> str:
         """
@@ -64,7 +69,7 @@ class Core:
         Takes the weights of a state dict of PyTorch; returns which module came from which, and whether by shapes and numbers alone.
         """
     @staticmethod
-    def load(path: str | PathLike[str]) -> Core:
+    def load(path: str | PathLike[str], device: str) -> Core:
         """
         A run's best checkpoint, or a checkpoint.
         """
@@ -77,6 +82,10 @@ class Core:
     def state_dict(self, /) -> dict[str, NDArray[float32]]:
         """
         Parameters and running statistics, by PyTorch's names.
+        """
+    def to(self, /, device: str) -> None:
+        """
+        Moves it to another device.
         """
 
 @final
@@ -136,6 +145,11 @@ def conv_forward(x: NDArray[float32], weight: NDArray[float32], bias: NDArray[fl
 def data_sets() -> list[tuple[str, str]]:
     """
     The names of all data sets and what each is.
+    """
+
+def devices() -> list[tuple[str, str | None, str | None]]:
+    """
+    Names of devices, what they call themselves, and why one cannot be used.
     """
 
 def events_problems(events: NDArray[uint8], sensor: tuple[SupportsIndex, SupportsIndex]) -> list[str]:

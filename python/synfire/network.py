@@ -66,7 +66,7 @@ class Network:
 
     `device` is where it computes: "cpu", or in a package that was built for GPUs "cuda", "cuda:1", "webgpu" …, see `synfire.devices`.
 
-    Raises ValueError if the layers or a setting make no network, RuntimeError if the device cannot be used.
+    Raises ValueError if the layers or a setting make no network or the package has no such device, RuntimeError if the device cannot be used.
     """
 
     _core: _synfire.Core
@@ -115,7 +115,7 @@ class Network:
     def load(cls, path: str | PathLike[str], device: str = "cpu") -> Network:
         """The network of a checkpoint, or of a run's best one, whatever device that was trained on.
 
-        Raises OSError if the file cannot be read, ValueError if it is damaged, RuntimeError if the device cannot be used.
+        Raises OSError if the file cannot be read, ValueError if it is damaged or the package has no such device, RuntimeError if that cannot be used.
         """
         return cls._of(_synfire.Core.load(fspath(path), device))
 
@@ -125,7 +125,7 @@ class Network:
         return self._core.device
 
     def to(self, device: str) -> Network:
-        """Moves it to another device, and returns it. What is pickled comes back on the CPU.
+        """Moves it to another device, and returns it. What is pickled comes back on the CPU. Not to be called while another thread trains it.
 
         Raises ValueError if there is no such device in this package, RuntimeError if it cannot be used.
         """

@@ -38,5 +38,6 @@ def test_it_runs(tmp_path):
 
     assert typed.recordings(tmp_path / "a.npz").shape == (4, 1, 34, 34)
     typed.networks(tmp_path)
+    assert typed.places(typed.first(), tmp_path) == "cpucpu"
     assert typed.classifiers().shape[1] <= 10
     assert typed.version().count(".") == 2

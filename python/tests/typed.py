@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import synfire
-from synfire import Network, SpikingClassifier, callbacks, data, events
+from synfire import Device, Network, SpikingClassifier, callbacks, data, devices, events
 
 
 def recordings(path: Path) -> NDArray[np.float32]:
@@ -60,6 +60,15 @@ def first() -> Network:
     samples = data.load("digits")
     net: Network = Network("4C3-LI1", samples.shape, len(samples.class_names), time_steps=2)
     return net.fit(samples, epochs=1, progress=False)
+
+
+def places(net: Network, folder: Path) -> str:
+    listed: list[Device] = devices()
+    usable: list[str] = [device.name for device in listed if device.problem is None]
+    back: Network = Network.load(folder / "net.safetensors", device=usable[0])
+    moved: Network = back.to("cpu")
+    SpikingClassifier(device="cpu")
+    return moved.device + net.device
 
 
 def curves() -> callbacks.Callback:

@@ -22,7 +22,9 @@ fn launched() -> Option<usize> {
 pub(crate) fn apart() -> Option<String> {
     let tasks = number("SLURM_STEP_NUM_TASKS").filter(|tasks| *tasks > 1 && launched().is_none())?;
     let first = number("SLURM_PROCID") == Some(0);
-    first.then(|| format!("srun has started {tasks} tasks, each of which trains for itself; together: srun --mpi=pmix"))
+    first.then(|| {
+        format!("srun has started {tasks} tasks, each of which trains for itself; together: srun --mpi=pmix")
+    })
 }
 
 /// Which of the processes of this machine this one is, where the launcher says so.
@@ -129,6 +131,12 @@ mod mpi {
                 }
             });
             let (rank, size) = (world.rank() as usize, world.size() as usize);
+            if let Some(started) = super::launched().filter(|started| *started != size) {
+                return Err(Error::failed(format!(
+                    "{started} processes were started together, but MPI knows of {size}: each would train alone. The launcher belongs to another MPI \
+                     than this synfire was built with; with Slurm: srun --mpi=pmix"
+                )));
+            }
             let (gradients, worker) = (Mutex::new(Some(gradients)), Some(worker));
             Ok(Self { rank, size, world: Handle(world), gradients, worker, _universe: universe })
         }

@@ -51,6 +51,11 @@ fn what_is_not_built_in_or_not_there_says_so() {
             }
             assert!(!sandbox.path("run").exists());
         }
+        let devices = format!("cpu,{name}");
+        let code = if runtime.built_in() { 1 } else { 2 };
+        let told = format!("--devices {name}: ");
+        sandbox.fails(&["train", "--out", "run", "--devices", &devices], code, &[&told]);
+        assert!(!sandbox.path("run").exists());
     }
 }
 
@@ -85,6 +90,14 @@ fn two_devices_take_the_steps_of_one() {
     let (one, two) = (loss("one", &["--device", "cuda:1"]), loss("two", &["--devices", "cuda:0,cuda:1"]));
     let difference = (one - two).abs() / one;
     assert!(difference <= 1e-4, "{one} on one device, {two} on two");
+    let train =
+        |devices: &str| emulated(&sandbox, "2", "1024", &["train", "--devices", devices, "--out", "other"]);
+    train("cuda:0,cpu").failed(1, &["rank 1", "device = cpu", "device = cuda"], "another kind");
+    train("cuda:0,cuda:2").failed(
+        1,
+        &["--devices cuda:2: no device cuda:2: there are 2, from 0 to 1"],
+        "absent",
+    );
 }
 
 #[test]

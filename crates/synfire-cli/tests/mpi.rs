@@ -12,6 +12,10 @@ use std::time::{Duration, Instant};
 
 /// `mpirun` of ranks each of which is given these arguments.
 fn mpirun(sandbox: &Sandbox, ranks: &[&[&str]]) -> Child {
+    command(sandbox, ranks).spawn().expect("mpirun is installed")
+}
+
+fn command(sandbox: &Sandbox, ranks: &[&[&str]]) -> Command {
     let mut command = Command::new("mpirun");
     command.args(["--oversubscribe", "--bind-to", "none"]);
     for (i, arguments) in ranks.iter().enumerate() {
@@ -22,7 +26,7 @@ fn mpirun(sandbox: &Sandbox, ranks: &[&[&str]]) -> Child {
     for name in ["OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] {
         command.env(name, "1");
     }
-    command.spawn().expect("mpirun is installed")
+    command
 }
 
 /// What became of it, within a minute or so.
@@ -146,6 +150,16 @@ fn whoever_is_asked_to_stop_all_stop_in_order() {
 }
 
 #[test]
+fn a_launcher_of_another_mpi_is_refused() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.command(&train(&["--out", "run"])).env("PMI_SIZE", "4").output().unwrap();
+    let told = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.code() == Some(1), "{told}");
+    assert!(told.contains("4 processes were started together, but MPI knows of 1"), "{told}");
+    assert!(!sandbox.path("run").exists());
+}
+
+#[test]
 fn ranks_that_are_given_something_else_are_refused() {
     let sandbox = Sandbox::new();
     let (one, other) = (train(&["--out", "run", "--lr", "0.001"]), train(&["--out", "run", "--lr", "0.002"]));
@@ -158,4 +172,23 @@ fn ranks_that_are_given_something_else_are_refused() {
     let wrong = train(&["--out", "run", "--net", "nothing"]);
     let (succeeded, _, err) = ended(mpirun(&sandbox, &[&wrong, &wrong]));
     assert!(!succeeded && err.contains("nothing"), "{err}");
+}
+
+#[test]
+#[ignore = "needs the feature cuda and tests/emulated-cuda/run.sh"]
+fn the_processes_of_a_machine_take_its_devices_in_turn() {
+    let sandbox = Sandbox::new();
+    sandbox.ok(&train(&["--out", "one"]));
+    for (out, option, names, told) in [
+        ("two", "--device", "cuda", "on cuda:0, cuda:1"),
+        ("named", "--devices", "cuda:2,cuda:1", "on cuda:1, cuda:2"),
+        ("same", "--device", "cuda:1", "on cuda:1\n"),
+    ] {
+        let arguments = train(&["--out", out, option, names]);
+        let mut command = command(&sandbox, &[&arguments, &arguments]);
+        let (succeeded, _, err) = ended(command.env("EMULATED_DEVICES", "3").spawn().unwrap());
+        assert!(succeeded && err.contains(told), "{names}: {err}");
+        let (one, two) = (losses(&sandbox, "one"), losses(&sandbox, out));
+        assert!((one[0] - two[0]).abs() <= 0.01 * one[0], "{names}: {one:?} {two:?}");
+    }
 }

@@ -11,6 +11,8 @@ use burn::tensor::{DeviceType, Tensor};
 use std::any::Any;
 use std::fmt;
 use std::str::FromStr;
+#[cfg(feature = "gpu")]
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// A way to reach devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -82,9 +84,14 @@ impl Runtime {
         }
     }
 
-    /// How many devices it reaches.
-    pub fn count(self) -> usize {
-        self.devices().len()
+    /// How many of its devices processes can take in turn: NVIDIA's all, of others those that call themselves as the first does, since
+    /// drivers in software are devices too.
+    pub fn alike(self) -> usize {
+        let devices = self.devices();
+        match self {
+            Self::Cuda => devices.len(),
+            _ => devices.iter().filter(|device| describe(device) == describe(&devices[0])).count(),
+        }
     }
 
     /// What was looked for where nothing was found.
@@ -92,7 +99,7 @@ impl Runtime {
         match self {
             Self::Cpu => "the processor",
             Self::Cuda => {
-                "NVIDIA's driver (libcuda.so, or nvcuda.dll on Windows) is not installed or knows no GPU"
+                "NVIDIA's driver (libcuda.so, or nvcuda.dll on Windows) is not installed, knows no GPU or may not be used (see nvidia-smi)"
             }
             Self::Vulkan => {
                 "Vulkan's loader (libvulkan.so.1, or vulkan-1.dll on Windows) is not installed or knows no device; \
@@ -220,12 +227,20 @@ impl DeviceName {
         }
         let found = devices.len();
         let device = devices.into_iter().nth(index).ok_or(DeviceError::NoSuch { name, index, found })?;
-        let tried = if self.runtime == Runtime::Cuda { Ok(()) } else { spirv(&device) };
-        match tried.and_then(|()| trial(&device)) {
+        match trial(&device) {
             Ok(()) => Ok(device),
             Err(reason) => Err(DeviceError::Unusable { name, index, reason }),
         }
     }
+}
+
+/// The name of an opened device.
+pub fn name(device: &Device) -> DeviceName {
+    let named = RUNTIMES.into_iter().find_map(|runtime| {
+        let index = runtime.devices().into_iter().position(|other| other == *device)?;
+        Some(DeviceName { runtime, index })
+    });
+    named.unwrap_or(DeviceName { runtime: Runtime::Cpu, index: 0 })
 }
 
 /// A device of this machine, or a way that leads to none.
@@ -245,7 +260,7 @@ pub fn list() -> Vec<Listed> {
 }
 
 fn list_of(runtime: Runtime) -> Vec<Listed> {
-    let found = runtime.count();
+    let found = runtime.devices().len();
     let listed = |name: DeviceName| {
         let opened = name.open();
         let plain = if found == 0 { runtime.name().to_string() } else { name.to_string() };
@@ -297,11 +312,26 @@ pub fn memory(_: &Device) -> Option<u64> {
     None
 }
 
-/// How many bytes a device did not have, if its memory was full and that is why there was this panic: Burn's tensors panic where a
-/// device fails. It is no defect but an answer.
+/// Bytes that the device gives to one tensor at most; none for the CPU.
+#[cfg(feature = "gpu")]
+pub(crate) fn largest_piece(device: &Device) -> Option<u64> {
+    let DispatchDevice::Cube(device) = device.as_dispatch() else { return None };
+    Some(device.client().properties().memory.max_page_size)
+}
+
+/// Bytes that the device gives to one tensor at most; none for the CPU.
+#[cfg(not(feature = "gpu"))]
+pub(crate) fn largest_piece(_: &Device) -> Option<u64> {
+    None
+}
+
+/// How many bytes a device did not have, or not in one piece, if that is why there was this panic: Burn's tensors panic where a device
+/// fails. It is no defect but an answer.
 pub fn memory_missing(panic: &(dyn Any + Send)) -> Option<&str> {
     // In CubeCL's words.
-    let (_, rest) = panic.downcast_ref::<String>()?.split_once("out of device memory allocating ")?;
+    let told = ["out of device memory allocating ", "can't allocate buffer of size: "];
+    let text = panic.downcast_ref::<String>()?;
+    let (_, rest) = told.iter().find_map(|words| text.split_once(words))?;
     rest.split_whitespace().next()
 }
 
@@ -309,10 +339,15 @@ pub fn memory_missing(panic: &(dyn Any + Send)) -> Option<&str> {
 /// that cannot be told its layout, and they crash over it.
 #[cfg(all(feature = "vulkan", not(target_vendor = "apple")))]
 fn spirv(device: &Device) -> Result<(), String> {
-    use cubecl::wgpu::wgpu::{Backends, Instance, hal::api::Vulkan};
-    let Some(name) = describe(device) else { return Ok(()) };
+    use cubecl::wgpu::wgpu::{Backends, Instance, InstanceDescriptor, hal::api::Vulkan};
+    let DispatchDevice::Cube(cube) = device.as_dispatch() else { return Ok(()) };
+    // Kernels in WGSL have no such thing, those in CUDA's C++ have no such driver.
+    let makes_spirv = cube.client().properties().features.device_memory_scope;
+    let Some(name) = describe(device).filter(|_| makes_spirv) else { return Ok(()) };
     let needed = c"VK_KHR_workgroup_memory_explicit_layout";
-    let adapters = cubecl::future::block_on(Instance::default().enumerate_adapters(Backends::VULKAN));
+    let vulkan =
+        InstanceDescriptor { backends: Backends::VULKAN, ..InstanceDescriptor::new_without_display_handle() };
+    let adapters = cubecl::future::block_on(Instance::new(vulkan).enumerate_adapters(Backends::VULKAN));
     let lacks = adapters.iter().filter(|adapter| adapter.get_info().name == name).any(|adapter| {
         // SAFETY: the driver's adapter is asked for what it knows of itself, while `adapter` keeps it.
         let of_driver = unsafe { adapter.as_hal::<Vulkan>() };
@@ -327,34 +362,38 @@ fn spirv(device: &Device) -> Result<(), String> {
     }
 }
 
-#[cfg(not(all(feature = "vulkan", not(target_vendor = "apple"))))]
+#[cfg(all(feature = "gpu", not(all(feature = "vulkan", not(target_vendor = "apple")))))]
 fn spirv(_: &Device) -> Result<(), String> {
     Ok(())
 }
 
-/// A small computation. What is missing to compile kernels shows in it; the libraries underneath panic then, and the panic's
-/// message is the best that there is to tell.
+/// A small computation. What is missing to compile kernels shows in it; the libraries underneath panic then, on threads of their own too,
+/// and the first panic's message is the best that there is to tell.
 #[cfg(feature = "gpu")]
 fn trial(device: &Device) -> Result<(), String> {
+    // One at a time, for the hook is the process'.
+    static ONE: Mutex<()> = Mutex::new(());
     if is_cpu(device) {
         return Ok(());
     }
-    let quiet = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = Arc::new(OnceLock::new());
+    let told = first.clone();
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let _ = told.set(panic.payload_as_str().unwrap_or("a small computation failed").to_string());
+    }));
     let found = std::panic::catch_unwind(|| {
+        spirv(device)?;
         let sum = Tensor::<1>::from_floats([1.0, 2.0], device) + 1.0;
         sum.into_data().try_into_vec::<f32>().map_err(|e| format!("{e:?}"))
     });
-    std::panic::set_hook(quiet);
+    std::panic::set_hook(before);
     match found {
         Ok(Ok(values)) if values == [2.0, 3.0] => Ok(()),
         Ok(Ok(values)) => Err(format!("it computed [1, 2] + 1 = {values:?}")),
         Ok(Err(problem)) => Err(problem),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-            Err(text.unwrap_or("a small computation failed").to_string())
-        }
+        Err(_) => Err(first.get().cloned().unwrap_or_default()),
     }
 }
 
@@ -385,6 +424,19 @@ mod tests {
             let error = DeviceName { runtime, index: 0 }.open().unwrap_err().to_string();
             assert!(error.contains(&format!("--features {}", runtime.feature().unwrap())), "{error}");
         }
+    }
+
+    #[test]
+    fn full_memory_is_told_apart_from_other_panics() {
+        let panic = |text: &str| -> Box<dyn Any + Send> { Box::new(text.to_string()) };
+        for text in [
+            "Io(out of device memory allocating 4096 bytes\n0: there",
+            "x: can't allocate buffer of size: 4096\n",
+        ] {
+            assert_eq!(memory_missing(&*panic(text)), Some("4096"), "{text}");
+        }
+        assert_eq!(memory_missing(&*panic("index out of bounds")), None);
+        assert_eq!(memory_missing(&"out of device memory allocating 1 bytes"), None, "no text of CubeCL's");
     }
 
     #[test]

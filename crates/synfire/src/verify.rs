@@ -289,7 +289,7 @@ impl Config {
             // At least.
             still: true,
         };
-        check_training(&plan, &training, device).map_err(|e| e.to_string())?;
+        check_training(&plan, &training, 1, device).map_err(|e| e.to_string())?;
         let mut net = Net::new(plan, self.neuron.lif()?, 0, device);
         if let Some(norm) = &self.norm {
             net.norm = norm.parse()?;

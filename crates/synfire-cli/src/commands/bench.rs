@@ -124,6 +124,10 @@ impl Bench {
         console: &Console,
     ) -> Result<ExitCode, Error> {
         let steps = self.time_steps.unwrap_or(16) as usize;
+        if !is_cpu(device) && (units * steps) as u128 > 1 << 32 {
+            let problem = "on a GPU at most 2^32 neurons and steps";
+            return Err(Error::usage(format!("--neurons: {units} of them over {steps} steps, {problem}")));
+        }
         // Currents, spikes, potentials, errors, products and gradients.
         let needed = (units * steps * 6 * size_of::<f32>()) as u128;
         if let Some(available) = available_on(device).filter(|available| needed > *available) {

@@ -115,21 +115,21 @@ pub(crate) struct DeviceArgument {
 
 impl DeviceArgument {
     pub(crate) fn open(&self) -> Result<Device, Error> {
-        device("--device", &self.device)
+        open_device("--device", &self.device)
     }
 
     /// As one of several processes of this machine: a way without a number gives each the next of its devices.
     pub(crate) fn open_in_turn(&self, place: usize) -> Result<Device, Error> {
-        let count = self.device.parse::<DeviceName>().map_or(0, |name| name.runtime.count());
+        let count = self.device.parse::<DeviceName>().map_or(0, |name| name.runtime.alike());
         if self.device.contains(':') || count < 2 {
             return self.open();
         }
-        device("--device", &format!("{}:{}", self.device, place % count))
+        open_device("--device", &format!("{}:{}", self.device, place % count))
     }
 }
 
 /// The device of this name, which `option` gave.
-pub(crate) fn device(option: &str, name: &str) -> Result<Device, Error> {
+pub(crate) fn open_device(option: &str, name: &str) -> Result<Device, Error> {
     name.parse::<DeviceName>().and_then(DeviceName::open).map_err(|error| {
         let text = format!("{option} {name}: {error}");
         match error {

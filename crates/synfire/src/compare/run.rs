@@ -55,7 +55,7 @@ pub fn check(comparison: &Comparison, runs: &[PlannedRun]) -> Result<u128, Train
         run.config.validate_for(&data)?;
         let plan = run.config.plan(data.shape(&run.config.frames()), data.classes)?;
         let training = training_of(&run.config, &data);
-        check_training(&plan, &training, &Device::flex())?;
+        check_training(&plan, &training, 1, &Device::flex())?;
         largest = largest.max(Memory::of_training(&plan, &training).total());
         for &steps in comparison.inference_steps.iter().filter(|_| !run.config.is_ann()) {
             let batch = run.config.batch_size.min(data.test.len());

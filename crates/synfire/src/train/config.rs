@@ -228,7 +228,13 @@ impl TrainConfig {
             return Ok(());
         }
         let (key, found) = ("precision", self.precision.to_string());
-        Err(ConfigError::Value { key, found, expected: "f32 or auto: the device has no bf16".into() })
+        Err(ConfigError::Value {
+            key,
+            found,
+            expected:
+                "f32 or auto, since the device has no bf16 (a run goes on in the precision it was begun with)"
+                    .into(),
+        })
     }
 
     /// Which samples of `data.train` are trained on and which choose the model.

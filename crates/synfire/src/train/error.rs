@@ -52,8 +52,9 @@ pub enum ConfigError {
     },
     /// The memory is too small for the run.
     #[error(
-        "batches of {batch} samples over {steps} time steps of this network need at least {needed:.1} GiB of memory, \
+        "batches of {batch} samples over {steps} time steps of this network need at least {needed:.1} GiB of memory{}, \
          {place} has {available:.1} GiB: {}",
+        if *ranks > 1 { format!(" for each of {ranks} ranks") } else { String::new() },
         match fits {
             0 => "choose narrower layers or fewer --time-steps".to_string(),
             fits => format!("--batch-size {fits} may fit, as may fewer --time-steps"),
@@ -72,6 +73,8 @@ pub enum ConfigError {
         batch: usize,
         /// Time steps.
         steps: usize,
+        /// How many share every batch.
+        ranks: usize,
     },
     /// Threads cannot be started.
     #[error("cannot start {threads} threads: {problem}")]

@@ -5,7 +5,7 @@
 //! addition before it gives its part back.
 
 use super::error::ConfigError;
-use crate::device::{is_cpu, memory};
+use crate::device::{is_cpu, largest_piece, memory};
 use crate::file::TensorMap;
 use crate::net::{LayerSpec, Plan, PlannedLayer};
 use crate::ops::{BlockShape, ConvShape, Pool, Precision};
@@ -356,19 +356,22 @@ struct Place {
     name: &'static str,
     /// Bytes that there are; `None` if it is not known.
     available: Option<Bytes>,
+    /// How many have a share of every batch.
+    ranks: usize,
 }
 
 impl Place {
     fn of(device: &Device) -> Self {
         if is_cpu(device) {
-            Self { name: "this machine", available: available() }
+            Self { name: "this machine", available: available(), ranks: 1 }
         } else {
-            Self { name: "the device", available: memory(device).map(Bytes::from) }
+            Self { name: "the device", available: memory(device).map(Bytes::from), ranks: 1 }
         }
     }
 
-    /// Checks that there is as much as `batch` samples need.
+    /// Checks that there is as much as a rank needs for its share of `batch` samples.
     fn check(self, batch: usize, steps: usize, needed: impl Fn(usize) -> Bytes) -> Result<(), ConfigError> {
+        let needed = |batch: usize| needed(batch.div_ceil(self.ranks));
         let Some(available) = self.available.filter(|available| needed(batch) > *available) else {
             return Ok(());
         };
@@ -379,7 +382,10 @@ impl Place {
             if needed(middle) > available { too_large = middle } else { fits = middle }
         }
         let (needed, place) = (gib(needed(batch)), self.name);
-        Err(ConfigError::Memory { needed, place, available: gib(available), batch, steps, fits })
+        // Whole shares: the last of them is what the others are.
+        let fits = fits / self.ranks * self.ranks;
+        let ranks = self.ranks;
+        Err(ConfigError::Memory { needed, place, available: gib(available), batch, steps, fits, ranks })
     }
 }
 
@@ -387,48 +393,77 @@ fn gib(bytes: Bytes) -> f64 {
     bytes as f64 / f64::from(1 << 30)
 }
 
-/// Checks that `plan` can be trained on `device`. A GPU keeps spikes and errors in other forms: three networks took 1.5 to 1.6 times as much
-/// of an H200's memory as is counted here for the CPU (docs/gpu.md).
+/// Checks that `plan` can be trained on `device`, by one of so many ranks that share every batch. A GPU keeps spikes and errors in other forms:
+/// three networks took 1.5 to 1.6 times as much of an H200's memory as is counted here for the CPU (docs/gpu.md).
 ///
 /// # Errors
-/// If its tensors need more memory than there is, even if they are counted too high by what measurements differ, or one has more
-/// values than a GPU's kernels count.
-pub fn check_training(plan: &Plan, training: &Training, device: &Device) -> Result<(), ConfigError> {
-    check_values(plan, training.batch, training.steps, device)?;
+/// If its tensors need more memory than there is, even if they are counted too high by what measurements differ, or on a GPU one is larger than
+/// its kernels count or the device gives.
+pub fn check_training(
+    plan: &Plan,
+    training: &Training,
+    ranks: usize,
+    device: &Device,
+) -> Result<(), ConfigError> {
+    let &Training { batch, steps, precision, .. } = training;
+    let largest = Largest { plan, batch, steps, ranks };
+    largest.check_count(device)?;
     let (part, of) = if is_cpu(device) { (17, 20) } else { (5, 4) };
-    Place::of(device).check(training.batch, training.steps, |batch| {
+    Place { ranks, ..Place::of(device) }.check(batch, steps, |batch| {
         Memory::of_training(plan, &Training { batch, ..*training }).tensors() * part / of
-    })
+    })?;
+    largest.check_bytes(if precision == Precision::Bf16 { 2 } else { VALUE }, device)
 }
 
 /// Checks that `plan` can run batches of `batch` samples over `steps` time steps on `device`.
 ///
 /// # Errors
-/// If it needs more memory than there is, or on a GPU has more values in a tensor than its kernels count.
+/// If it needs more memory than there is, or on a GPU a tensor is larger than its kernels count or the device gives.
 pub fn check_inference(plan: &Plan, batch: usize, steps: usize, device: &Device) -> Result<(), ConfigError> {
-    check_values(plan, batch, steps, device)?;
-    Place::of(device).check(batch, steps, |batch| inference(plan, batch, steps))
+    let largest = Largest { plan, batch, steps, ranks: 1 };
+    largest.check_count(device)?;
+    Place::of(device).check(batch, steps, |batch| inference(plan, batch, steps))?;
+    // In what precision is not said here.
+    largest.check_bytes(2, device)
 }
 
-/// Checks that the kernels of a GPU, which count with 32 bits, can reach every value of a tensor.
-fn check_values(plan: &Plan, batch: usize, steps: usize, device: &Device) -> Result<(), ConfigError> {
-    if is_cpu(device) {
-        return Ok(());
+/// What a GPU has to say of the largest of a network's tensors, a layer's values over all time steps and samples.
+struct Largest<'a> {
+    plan: &'a Plan,
+    batch: usize,
+    steps: usize,
+    ranks: usize,
+}
+
+impl Largest<'_> {
+    /// Checks that the kernels, which count with 32 bits, can reach every value.
+    fn check_count(&self, device: &Device) -> Result<(), ConfigError> {
+        let why = "on a GPU, whose kernels count 2^32 values of a layer's";
+        if is_cpu(device) { Ok(()) } else { self.check(1 << 32, why) }
     }
-    // Tensor cores take channels by eights.
-    let values = |[channels, height, width]: [usize; 3]| channels.next_multiple_of(8) * height * width;
-    let of_layers = plan.layers.iter().flat_map(|layer| [layer.input, layer.output]).map(values);
-    let most = (1 << 32) / (of_layers.max().unwrap_or(1) * steps).max(1);
-    if batch <= most {
-        return Ok(());
+
+    /// Checks that the device gives so much memory in one piece, of so many bytes a value.
+    fn check_bytes(&self, value: Bytes, device: &Device) -> Result<(), ConfigError> {
+        let Some(piece) = largest_piece(device).map(Bytes::from) else { return Ok(()) };
+        self.check(
+            piece / value,
+            &format!("on this device, which has {:.1} GiB in one piece for a layer's", gib(piece)),
+        )
     }
-    Err(ConfigError::Value {
-        key: "batch_size",
-        found: batch.to_string(),
-        expected: format!(
-            "at most {most} on a GPU, whose kernels count 2^32 values of a layer's {steps} time steps"
-        ),
-    })
+
+    fn check(&self, most: Bytes, why: &str) -> Result<(), ConfigError> {
+        let Self { plan, batch, steps, ranks } = *self;
+        // Tensor cores take channels by eights.
+        let of_sample =
+            |[channels, height, width]: [usize; 3]| values([channels.next_multiple_of(8), height, width]);
+        let of_layers = plan.layers.iter().flat_map(|layer| [layer.input, layer.output]).map(of_sample);
+        let fits = most / (of_layers.max().unwrap_or(1) * steps as Bytes).max(1);
+        if batch.div_ceil(ranks) as Bytes <= fits {
+            return Ok(());
+        }
+        let expected = format!("at most {} {why} {steps} time steps", fits * ranks as Bytes);
+        Err(ConfigError::Value { key: "batch_size", found: batch.to_string(), expected })
+    }
 }
 
 /// Checks that `state` may be that of `plan`'s network, before the network is made: a layer string that was tampered
@@ -497,10 +532,27 @@ mod tests {
     }
 
     #[test]
+    fn tensors_that_no_gpu_takes_are_refused_with_what_fits() {
+        let net = plan("128C3-LI1");
+        let [c, h, w] = net.layers[0].output;
+        let largest = |batch, ranks| Largest { plan: &net, batch, steps: 4, ranks };
+        let most = (100 * c * h * w * 4) as Bytes;
+        assert!(largest(100, 1).check(most, "").is_ok() && largest(300, 3).check(most, "").is_ok());
+        let told = |largest: Largest<'_>| largest.check(most, "here").unwrap_err().to_string();
+        assert!(told(largest(101, 1)).contains("at most 100 here"), "{}", told(largest(101, 1)));
+        assert!(told(largest(301, 3)).contains("at most 300 here"), "{}", told(largest(301, 3)));
+        let cpu = Device::flex();
+        assert!(
+            largest(usize::MAX, 1).check_count(&cpu).is_ok()
+                && largest(usize::MAX, 1).check_bytes(4, &cpu).is_ok()
+        );
+    }
+
+    #[test]
     fn what_does_not_fit_is_refused_with_numbers() {
         let absurd = Training { batch: usize::MAX, steps: usize::MAX, ..TRAINING };
-        assert!(check_training(&plan("65536C7-65536C7-65536RB-LI1"), &absurd, &Device::flex()).is_err());
-        let place = Place { name: "this machine", available: Some(64 << 30) };
+        assert!(check_training(&plan("65536C7-65536C7-65536RB-LI1"), &absurd, 1, &Device::flex()).is_err());
+        let place = Place { name: "this machine", available: Some(64 << 30), ranks: 1 };
         let wide = |batch| {
             let net = plan("60000C3-60000C3-LI1");
             Memory::of_training(&net, &Training { batch, ..TRAINING }).tensors()
@@ -514,6 +566,13 @@ mod tests {
             assert!(text.contains(fitting), "{text}");
         }
         assert!(place.check(64, 4, each).is_ok());
+        let of_three = Place { ranks: 3, ..place };
+        assert!(of_three.check(192, 4, each).is_ok());
+        let text = of_three.check(193, 4, each).unwrap_err().to_string();
+        assert!(
+            text.contains("65.0 GiB of memory for each of 3 ranks") && text.contains("--batch-size 192 "),
+            "{text}"
+        );
         let unknown = Place { available: None, ..place };
         assert!(unknown.check(1, 1, |_| 1 << 60).is_ok(), "unknown memory refuses nothing");
         assert!(available().is_none_or(|bytes| bytes > 1 << 20));

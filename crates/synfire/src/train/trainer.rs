@@ -2,13 +2,14 @@
 
 use super::checkpoint::{Best, Checkpoint, DataMark, Position};
 use super::config::TrainConfig;
-use super::error::{ConfigError, TrainError};
+use super::error::TrainError;
 use super::evaluate::{Evaluation, evaluate, input, rows};
 use super::memory::{Training, check_training};
 use super::observer::{BatchReport, Observer, Outcome};
 use super::run::{EpochRecord, RunFolder, Summary};
 use super::step::Step;
 use crate::anytime::first_largest;
+use crate::device;
 use crate::encode::Encoding;
 use crate::file::FileError;
 use crate::loss::mean_over_time;
@@ -113,7 +114,12 @@ impl Trainer {
         let Some(group) = group.filter(|group| group.size() > 1) else { return Ok(()) };
         let Self { config, data, split, position, .. } = self;
         let config = TrainConfig { data_dir: None, ..config.clone() };
-        let mark = format!("version {}\ndata = {}\n", env!("CARGO_PKG_VERSION"), DataMark::of(data, split));
+        let kind = device::name(&self.device).runtime;
+        let mark = format!(
+            "version {}\ndevice = {kind}\ndata = {}\n",
+            env!("CARGO_PKG_VERSION"),
+            DataMark::of(data, split)
+        );
         let own = format!("{mark}{}epoch {} batch {}\n", config.to_toml(), position.epoch, position.batch);
         let first = group.of(0, own.as_bytes())?;
         let first = String::from_utf8_lossy(&first);
@@ -699,16 +705,7 @@ fn plan(
     device: &Device,
 ) -> Result<Plan, TrainError> {
     let plan = config.plan(data.shape(&config.frames()), data.classes)?;
-    let (whole, ranks) = (training_of(config, data), group.map_or(1, Group::size));
-    let batch = whole.batch.div_ceil(ranks);
-    check_training(&plan, &Training { batch, ..whole }, device).map_err(|error| match error {
-        // A batch is that of all ranks.
-        ConfigError::Memory { needed, place, available, steps, fits, .. } => {
-            let (batch, fits) = (whole.batch, fits * ranks);
-            ConfigError::Memory { needed, place, available, batch, steps, fits }
-        }
-        other => other,
-    })?;
+    check_training(&plan, &training_of(config, data), group.map_or(1, Group::size), device)?;
     Ok(plan)
 }
 

@@ -73,7 +73,7 @@ fn check(
     device: &Device,
 ) -> Result<(), Error> {
     let (optimizer, still) = (OptimizerKind::AdamW, plan.input[0] != 2);
-    check_training(plan, &Training { optimizer, batch, steps, precision, still }, device)?;
+    check_training(plan, &Training { optimizer, batch, steps, precision, still }, 1, device)?;
     Ok(check_inference(plan, batch, steps, device)?)
 }
 

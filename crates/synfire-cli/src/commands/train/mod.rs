@@ -3,7 +3,7 @@
 mod progress;
 pub(crate) mod settings;
 
-use super::{DeviceArgument, Error, device, percent};
+use super::{DeviceArgument, Error, open_device, percent};
 use crate::console::Console;
 use crate::out_of_memory;
 use crate::ranks;
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
-use synfire::device::{DeviceName, Runtime};
+use synfire::device::{self, DeviceName, Runtime};
 use synfire::net::NonFinite;
 use synfire::parallel::{Group, Threads};
 use synfire::train::{Outcome, RunFolder, Summary, TrainConfig, TrainError, Trainer};
@@ -69,7 +69,7 @@ pub(crate) struct Train {
     #[command(flatten)]
     device: DeviceArgument,
     /// Train on several devices at once, each of which has its share of every batch (cuda:0,cuda:1). Of processes that MPI starts on
-    /// a machine the first takes the first device, and so on.
+    /// a machine the first takes the first device, and so on; with `--device cuda` they take all that there are.
     #[arg(long, value_name = "DEVICE,…", value_delimiter = ',', conflicts_with = "device")]
     devices: Vec<String>,
 }
@@ -91,7 +91,7 @@ impl Train {
                 // What is wrong with a name is told once, before any of them begins.
                 self.each_gpu_once()?;
                 let devices: Vec<_> =
-                    names.iter().map(|name| device("--devices", name)).collect::<Result<_, _>>()?;
+                    names.iter().map(|name| open_device("--devices", name)).collect::<Result<_, _>>()?;
                 thread::scope(|scope| {
                     let begin =
                         |(group, device)| scope.spawn(move || self.run_rank(&group, || Ok(device), console));
@@ -112,7 +112,9 @@ impl Train {
         let names = self.devices.iter().filter_map(|name| name.parse::<DeviceName>().ok());
         for name in names.filter(|name| name.runtime != Runtime::Cpu) {
             if !named.insert(name) {
-                return Err(Error::usage(format!("--devices: {name} is named twice, expected each device once")));
+                return Err(Error::usage(format!(
+                    "--devices: {name} is named twice, expected each device once"
+                )));
             }
         }
         Ok(())
@@ -122,7 +124,7 @@ impl Train {
     fn open(&self, place: usize) -> Result<Device, Error> {
         match &self.devices[..] {
             [] => self.device.open_in_turn(place),
-            names => device("--devices", &names[place % names.len()]),
+            names => open_device("--devices", &names[place % names.len()]),
         }
     }
 
@@ -198,10 +200,7 @@ impl Train {
             report(console, path, &trainer.folder().summary()?);
             return Ok(ExitCode::SUCCESS);
         }
-        introduce(console, &trainer, resumes);
-        if let Some(group) = group {
-            console.note(format!("ranks    {}, each with its share of every batch", group.size()));
-        }
+        introduce(console, &trainer, resumes, &devices(group.as_deref(), device)?);
         train(&mut trainer, console, self.verbose)
     }
 }
@@ -265,8 +264,16 @@ pub(crate) fn run_name(dataset: &str) -> String {
     if is_path(dataset) { last().unwrap_or_else(|| "run".to_owned()) } else { dataset.to_owned() }
 }
 
+/// What the ranks compute on, in their order; what this process does if it is alone.
+fn devices(group: Option<&dyn Group>, own: &Device) -> Result<Vec<String>, Error> {
+    let own = device::name(own).to_string();
+    let Some(group) = group else { return Ok(vec![own]) };
+    let of = |rank| group.of(rank, own.as_bytes()).map(|name| String::from_utf8_lossy(&name).into_owned());
+    Ok((0..group.size()).map(of).collect::<Result<_, _>>().map_err(TrainError::from)?)
+}
+
 /// Says what is about to be trained on what.
-fn introduce(console: &Console, trainer: &Trainer, resumes: bool) {
+fn introduce(console: &Console, trainer: &Trainer, resumes: bool, devices: &[String]) {
     let (config, data, plan) = (trainer.config(), trainer.data(), trainer.net().plan());
     let split = trainer.split();
     for note in &data.notes {
@@ -288,6 +295,16 @@ fn introduce(console: &Console, trainer: &Trainer, resumes: bool) {
     ));
     let run = text(trainer.folder().path());
     console.note(format!("run      {run}"));
+    let mut on: Vec<&str> = devices.iter().map(String::as_str).filter(|name| *name != "cpu").collect();
+    on.sort_unstable();
+    on.dedup();
+    let on = on.join(", ");
+    match (devices.len(), on.as_str()) {
+        (1, "") => {}
+        (1, on) => console.note(format!("device   {on}")),
+        (ranks, "") => console.note(format!("ranks    {ranks}, each with its share of every batch")),
+        (ranks, on) => console.note(format!("ranks    {ranks}, each with its share of every batch, on {on}")),
+    }
     let position = trainer.position();
     let resumed = match (resumes, position.steps) {
         (false, _) => None,
@@ -305,6 +322,7 @@ fn introduce(console: &Console, trainer: &Trainer, resumes: bool) {
         "train_samples": split.train.len(), "validation_samples": split.validation.len(),
         "test_samples": data.test.len(), "split": split.checksum(), "net": plan.spec.to_string(),
         "parameters": plan.parameters(), "precision": config.precision.to_string(), "resumed": resumed,
+        "devices": devices,
     }));
 }
 
