@@ -95,7 +95,8 @@ def main():
                 lost = times[kind] - seconds
             else:
                 apart.append(abs(whole / (seconds + lost) - measured))
-            cells += [f"{measured:.2f}", f"{whole / (seconds + lost):.2f}"]
+            slowest, fastest = (whole / time for time in reversed(point["range_s"][kind]))
+            cells += [f"{measured:.2f} ({slowest:.2f}–{fastest:.2f})", f"{whole / (seconds + lost):.2f}"]
         print(f"| {point['network']} | {network.latency * 1e6:.0f} | {network.bandwidth / 1e6:.0f} | {' | '.join(cells)} |")
     print(f"\nlost whatever the network: {lost * 1000:.0f} ms a step; largest difference {max(apart):.2f}, mean {sum(apart) / len(apart):.2f}\n")
 
@@ -120,6 +121,14 @@ def main():
                 times = [step(layers, seconds, network, ranks, **settings) for ranks in nodes]
                 cells = [f"{settings.get('steps', 1) * seconds / time:.2f}" for time in times]
                 print(f"| {name} | {seconds * 1000:.0f} ms | {what} | {' | '.join(cells)} |")
+
+    whole = 4_096
+    print(f"\n{whole} samples for all nodes together, a node as fast as ten times what was measured; how many times as fast as one node\n")
+    print(f"| network | {' | '.join(map(str, nodes))} |\n|---|{'---|' * len(nodes)}")
+    seconds = alone / 10 * whole / batch
+    for name, (latency, bandwidth) in CLUSTERS.items():
+        times = [step(layers, seconds / ranks, Network(latency, bandwidth), ranks) for ranks in nodes]
+        print(f"| {name} | {' | '.join(f'{seconds / time:.0f}' for time in times)} |")
 
 
 if __name__ == "__main__":

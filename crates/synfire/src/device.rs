@@ -10,8 +10,8 @@ use burn::tensor::Device;
 use burn::tensor::{DeviceType, Tensor};
 use std::any::Any;
 use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
 use std::str::FromStr;
-#[cfg(feature = "gpu")]
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// A way to reach devices.
@@ -90,7 +90,7 @@ impl Runtime {
         let devices = self.devices();
         match self {
             Self::Cuda => devices.len(),
-            _ => devices.iter().filter(|device| describe(device) == describe(&devices[0])).count(),
+            _ => devices.iter().filter(|device| called(device) == called(&devices[0])).count(),
         }
     }
 
@@ -367,33 +367,42 @@ fn spirv(_: &Device) -> Result<(), String> {
     Ok(())
 }
 
-/// A small computation. What is missing to compile kernels shows in it; the libraries underneath panic then, on threads of their own too,
-/// and the first panic's message is the best that there is to tell.
-#[cfg(feature = "gpu")]
-fn trial(device: &Device) -> Result<(), String> {
+/// What a device calls itself, where that can be had.
+fn called(device: &Device) -> Option<String> {
+    guarded(|| Ok(describe(device))).ok().flatten()
+}
+
+/// Runs what opens a device. The libraries underneath panic where something is missing, on threads of their own too; the first panic's message
+/// is the best that there is to tell.
+fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     // One at a time, for the hook is the process'.
     static ONE: Mutex<()> = Mutex::new(());
-    if is_cpu(device) {
-        return Ok(());
-    }
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let first = Arc::new(OnceLock::new());
     let told = first.clone();
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        let _ = told.set(panic.payload_as_str().unwrap_or("a small computation failed").to_string());
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let _ = told.set(info.payload_as_str().unwrap_or("a small computation failed").to_string());
     }));
-    let found = std::panic::catch_unwind(|| {
+    let found = panic::catch_unwind(AssertUnwindSafe(work));
+    panic::set_hook(before);
+    found.unwrap_or_else(|_| Err(first.get().cloned().unwrap_or_default()))
+}
+
+/// A small computation, in which what is missing to compile kernels shows.
+#[cfg(feature = "gpu")]
+fn trial(device: &Device) -> Result<(), String> {
+    if is_cpu(device) {
+        return Ok(());
+    }
+    let computed = guarded(|| {
         spirv(device)?;
         let sum = Tensor::<1>::from_floats([1.0, 2.0], device) + 1.0;
         sum.into_data().try_into_vec::<f32>().map_err(|e| format!("{e:?}"))
-    });
-    std::panic::set_hook(before);
-    match found {
-        Ok(Ok(values)) if values == [2.0, 3.0] => Ok(()),
-        Ok(Ok(values)) => Err(format!("it computed [1, 2] + 1 = {values:?}")),
-        Ok(Err(problem)) => Err(problem),
-        Err(_) => Err(first.get().cloned().unwrap_or_default()),
+    })?;
+    match computed[..] {
+        [2.0, 3.0] => Ok(()),
+        _ => Err(format!("it computed [1, 2] + 1 = {computed:?}")),
     }
 }
 
@@ -424,6 +433,18 @@ mod tests {
             let error = DeviceName { runtime, index: 0 }.open().unwrap_err().to_string();
             assert!(error.contains(&format!("--features {}", runtime.feature().unwrap())), "{error}");
         }
+    }
+
+    #[test]
+    fn the_first_panic_of_any_thread_is_told() {
+        let failed = guarded::<()>(|| {
+            let worker = std::thread::spawn(|| panic!("the driver is too old"));
+            worker.join().map_err(|_| String::new()).unwrap();
+            Ok(())
+        });
+        assert_eq!(failed.unwrap_err(), "the driver is too old");
+        assert_eq!(guarded(|| Ok(1)), Ok(1));
+        assert_eq!(guarded::<()>(|| Err("no".into())), Err("no".into()));
     }
 
     #[test]
