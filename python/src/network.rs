@@ -2,9 +2,10 @@
 
 use crate::arrays::{Heard, In, Named, Out, Typed, Values};
 use crate::data::{Samples, config_of};
-use crate::device::{OnDevice, Opened};
+use crate::device::open;
 use crate::error::{config, non_finite, raise, train, value};
 use crate::threads::Work;
+use burn::tensor::Device;
 use numpy::{IntoPyArray, Ix1, IxDyn, PyArrayMethods};
 use pyo3::exceptions::{PyKeyError, PyRuntimeError};
 use pyo3::prelude::*;
@@ -13,6 +14,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use synfire::device;
 use synfire::file::{HostTensor, TensorMap};
 use synfire::infer;
 use synfire::net::{LayerSpec, Net, Plan, PlannedLayer, Record, Recorded, StateError};
@@ -33,7 +35,7 @@ struct State {
     network: Described,
     net: Net,
     /// Where it is.
-    on: Opened,
+    on: Device,
     /// The checkpoint it comes from, by which its data are known again.
     checkpoint: Option<Arc<Checkpoint>>,
 }
@@ -71,10 +73,10 @@ impl Core {
         Ok(())
     }
 
-    fn read(path: &Path, on: Opened) -> PyResult<Self> {
+    fn read(path: &Path, on: Device) -> PyResult<Self> {
         let path = if path.is_dir() { RunFolder::new(path).best() } else { path.to_path_buf() };
         let checkpoint = Checkpoint::read(&path).map_err(raise)?;
-        let net = checkpoint.net(&path, &on.device).map_err(raise)?;
+        let net = checkpoint.net(&path, &on).map_err(raise)?;
         let network = checkpoint.header.described();
         Ok(Self::of(State { network, net, on, checkpoint: Some(Arc::new(checkpoint)) }))
     }
@@ -174,9 +176,9 @@ impl Core {
         settings.validate().map_err(config)?;
         let plan = settings.plan(input, class_names.len()).map_err(config)?;
         py.on_device(|| {
-            let on = Opened::by_name(device)?;
-            check_inference(&plan, 1, settings.time_steps, &on.device).map_err(config)?;
-            let net = settings.build(plan, settings.seed, &on.device);
+            let on = open(device)?;
+            check_inference(&plan, 1, settings.time_steps, &on).map_err(config)?;
+            let net = settings.build(plan, settings.seed, &on);
             let network = Described { config: settings, input, sensor: None, class_names };
             Ok(Self::of(State { network, net, on, checkpoint: None }))
         })
@@ -185,23 +187,23 @@ impl Core {
     /// A run's best checkpoint, or a checkpoint.
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf, device: &str) -> PyResult<Self> {
-        py.on_device(|| Self::read(&path, Opened::by_name(device)?))
+        py.on_device(|| Self::read(&path, open(device)?))
     }
 
     /// The name of the device that it is on.
     #[getter]
     fn device(&self) -> PyResult<String> {
-        Ok(self.state()?.on.name.to_string())
+        Ok(device::name(&self.state()?.on).to_string())
     }
 
     /// Moves it to another device.
     fn to(&self, py: Python<'_>, device: &str) -> PyResult<()> {
         py.on_device(|| {
-            let on = Opened::by_name(device)?;
+            let on = open(device)?;
             let mut state = self.state()?;
             let (plan, settings) = (state.net.plan().clone(), &state.network.config);
-            check_inference(&plan, 1, settings.time_steps, &on.device).map_err(config)?;
-            let mut net = settings.build(plan, 0, &on.device);
+            check_inference(&plan, 1, settings.time_steps, &on).map_err(config)?;
+            let mut net = settings.build(plan, 0, &on);
             net.load_state(&state.net.state()).map_err(raise)?;
             self.put(State { net, on, ..state })
         })
@@ -251,7 +253,7 @@ impl Core {
             state.check(&shape)?;
             state.net.check().map_err(non_finite)?;
             let (steps, classes) = (state.network.config.time_steps, state.network.class_names.len());
-            check_inference(state.net.plan(), batch.min(n), steps, &state.on.device).map_err(config)?;
+            check_inference(state.net.plan(), batch.min(n), steps, &state.on).map_err(config)?;
             let mut out = crate::events::zeros(&[steps, n, classes])?;
             state.each_batch(values, &shape, batch, Record::Nothing, |samples, readout, _| {
                 put(&mut out, &readout, samples, n, classes);
@@ -271,7 +273,7 @@ impl Core {
             state.check(&shape)?;
             state.net.check().map_err(non_finite)?;
             let steps = state.network.config.time_steps;
-            check_inference(state.net.plan(), batch.min(n), steps, &state.on.device).map_err(config)?;
+            check_inference(state.net.plan(), batch.min(n), steps, &state.on).map_err(config)?;
             // What is returned, and what a batch takes besides, is counted before the first of it takes room.
             let units: usize = state.net.plan().layers.iter().map(firing).sum();
             crate::events::room(&[units, steps, n.saturating_add(2 * batch.min(n))])?;
@@ -341,7 +343,7 @@ impl Core {
             let folder = out.unwrap_or_else(|| scratch.path().join("run"));
             let mut listener = Listener { heard: heard.0, asked: Instant::now(), failed: None };
             let mut trainer =
-                Trainer::start_on(settings, data, RunFolder::new(&folder), &on.device).map_err(train)?;
+                Trainer::start_on(settings, data, RunFolder::new(&folder), &on).map_err(train)?;
             let outcome = trainer.run(&mut listener);
             if let Some(error) = listener.failed {
                 return Err(error);
@@ -377,8 +379,7 @@ impl Core {
                 let (found, own) = (frames.steps, network.config.time_steps);
                 return Err(value(format!("samples of {found} time steps: this network takes {own}")));
             }
-            check_inference(net.plan(), batch.min(n), network.config.time_steps, &on.device)
-                .map_err(config)?;
+            check_inference(net.plan(), batch.min(n), network.config.time_steps, &on).map_err(config)?;
             let loader = Loader::new(source, (0..n).collect(), frames, batch).map_err(raise)?;
             let (mut failed, mut asked) = (None, Instant::now());
             let mut go_on = |_| {
@@ -509,11 +510,11 @@ impl Core {
         input: Option<[usize; 3]>,
     ) -> PyResult<(Self, Vec<String>)> {
         py.work(|| {
-            let on = Opened::by_name("cpu")?;
+            let on = Device::flex();
             let graph = nir::read(&path).map_err(raise)?;
             let dt = dt.or(graph.metadata.dt).unwrap_or(nir::DT);
             let failed = |problem: String| value(format!("{}: {problem}", path.display()));
-            let imported = nir::import(&graph, dt, input, &on.device).map_err(failed)?;
+            let imported = nir::import(&graph, dt, input, &on).map_err(failed)?;
             let mut given = imported.settings();
             if let Some(steps) = time_steps.or(graph.metadata.time_steps) {
                 given.insert("time-steps".into(), i64::try_from(steps).unwrap_or(i64::MAX).into());

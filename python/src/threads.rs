@@ -1,8 +1,10 @@
 //! Threads that the kernels run on. A process that was forked has none of its parent's: whoever waits for these waits for ever.
 
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use rayon::ThreadPool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use synfire::device::unless_full;
 
 /// The process that worked first. Its kernels run on rayon's own threads.
 static PARENT: OnceLock<u32> = OnceLock::new();
@@ -29,6 +31,14 @@ fn forked() -> Option<Arc<ThreadPool>> {
 pub(crate) trait Work {
     /// Runs `work`.
     fn work<T: Send>(self, work: impl FnOnce() -> T + Send) -> T;
+
+    /// Runs work with a device, whose memory may be full.
+    fn on_device<T: Send>(self, work: impl FnOnce() -> PyResult<T> + Send) -> PyResult<T>
+    where
+        Self: Sized,
+    {
+        unless_full(|| self.work(work)).unwrap_or_else(|full| Err(PyMemoryError::new_err(full.to_string())))
+    }
 }
 
 impl Work for Python<'_> {

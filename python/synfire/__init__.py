@@ -17,8 +17,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from . import callbacks, data, events
-from ._synfire import __version__
 from ._devices import Device, devices
+from ._synfire import __version__
 from .network import Network
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 //! A device that runs out of memory is told like any error; other panics stay what they are.
 
 use crate::commands::Error;
-use std::panic::{self, AssertUnwindSafe};
-use synfire::device::memory_missing;
+use std::panic;
+use synfire::device::{memory_missing, unless_full};
 
 /// From now on nothing is printed where the panic says so: whoever calls [`told`] tells it.
 pub(crate) fn quiet() {
@@ -16,10 +16,7 @@ pub(crate) fn quiet() {
 
 /// Runs `work`; if a device's memory runs out in it, that is its error.
 pub(crate) fn told<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| match memory_missing(&*panic) {
-        None => panic::resume_unwind(panic),
-        Some(bytes) => Err(Error::failed(format!(
-            "the device's memory is full: {bytes} bytes more were asked for. A smaller --batch-size or fewer --time-steps need less"
-        ))),
+    unless_full(work).unwrap_or_else(|full| {
+        Err(Error::failed(format!("{full}. A smaller --batch-size or fewer --time-steps need less")))
     })
 }

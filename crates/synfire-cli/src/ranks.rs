@@ -7,6 +7,7 @@ use synfire::parallel::Group;
 /// Environment variables in which launchers say how many processes there are.
 const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS"];
 
+/// The number in an environment variable.
 fn number(name: &str) -> Option<usize> {
     std::env::var(name).ok()?.parse().ok()
 }

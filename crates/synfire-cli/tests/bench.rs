@@ -80,7 +80,7 @@ fn neurons_alone_are_measured() {
     assert!(sandbox.ok(&bench).contains("100 neurons, T 4, stbp"));
     sandbox.fails(&["bench", "--neurons", "0"], 2, &["--neurons"]);
     sandbox.fails(&["bench", "--neurons", "9", "--net", "nmnist"], 2, &["cannot be used with"]);
-    sandbox.fails(&["bench", "--neurons", "67108864", "-T", "4096"], 2, &["there are"]);
+    sandbox.fails(&["bench", "--neurons", "67108864", "-T", "4096"], 2, &["GiB, there are"]);
 }
 
 #[test]

@@ -88,10 +88,11 @@ impl Runtime {
     /// drivers in software are devices too.
     pub fn alike(self) -> usize {
         let devices = self.devices();
-        match self {
-            Self::Cuda => devices.len(),
-            _ => devices.iter().filter(|device| called(device) == called(&devices[0])).count(),
+        if self == Self::Cuda {
+            return devices.len();
         }
+        let names: Vec<_> = devices.iter().map(called).collect();
+        names.iter().filter(|name| **name == names[0]).count()
     }
 
     /// What was looked for where nothing was found.
@@ -299,34 +300,49 @@ pub fn memory_taken(device: &Device) -> Option<u64> {
     device.memory_pool_usage().map(|usage| usage.bytes_reserved)
 }
 
-/// Bytes of memory that the device has, where that is known: to CUDA, Vulkan and Metal. None for the CPU.
-#[cfg(feature = "gpu")]
-pub fn memory(device: &Device) -> Option<u64> {
-    let DispatchDevice::Cube(device) = device.as_dispatch() else { return None };
-    device.client().properties().memory.max_memory()
+/// The memory of a GPU.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    /// Bytes that there are, where that is known: to CUDA, Vulkan and Metal.
+    pub(crate) whole: Option<u64>,
+    /// Bytes that one tensor can have.
+    pub(crate) piece: u64,
 }
 
-/// Bytes of memory that the device has, where that is known; none for the CPU.
+/// The device's memory; none for the CPU, whose is the machine's.
+#[cfg(feature = "gpu")]
+pub(crate) fn memory(device: &Device) -> Option<Memory> {
+    let DispatchDevice::Cube(device) = device.as_dispatch() else { return None };
+    let client = device.client();
+    let found = &client.properties().memory;
+    Some(Memory { whole: found.max_memory(), piece: found.max_page_size })
+}
+
 #[cfg(not(feature = "gpu"))]
-pub fn memory(_: &Device) -> Option<u64> {
+pub(crate) fn memory(_: &Device) -> Option<Memory> {
     None
 }
 
-/// Bytes that the device gives to one tensor at most; none for the CPU.
-#[cfg(feature = "gpu")]
-pub(crate) fn largest_piece(device: &Device) -> Option<u64> {
-    let DispatchDevice::Cube(device) = device.as_dispatch() else { return None };
-    Some(device.client().properties().memory.max_page_size)
+/// A device's memory was full.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the device's memory is full: {bytes} bytes more were asked for")]
+pub struct Full {
+    /// How many bytes it did not have, or not in one piece.
+    bytes: String,
 }
 
-/// Bytes that the device gives to one tensor at most; none for the CPU.
-#[cfg(not(feature = "gpu"))]
-pub(crate) fn largest_piece(_: &Device) -> Option<u64> {
-    None
+/// Runs work with a device whose memory may be full: Burn's tensors panic then. It is no defect but an answer; other panics stay what they are.
+///
+/// # Errors
+/// If it was.
+pub fn unless_full<T>(work: impl FnOnce() -> T) -> Result<T, Full> {
+    panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic| match memory_missing(&*panic) {
+        Some(bytes) => Full { bytes: bytes.to_string() },
+        None => panic::resume_unwind(panic),
+    })
 }
 
-/// How many bytes a device did not have, or not in one piece, if that is why there was this panic: Burn's tensors panic where a device
-/// fails. It is no defect but an answer.
+/// How many bytes a device did not have, or not in one piece, if that is why there was this panic.
 pub fn memory_missing(panic: &(dyn Any + Send)) -> Option<&str> {
     // In CubeCL's words.
     let told = ["out of device memory allocating ", "can't allocate buffer of size: "];
@@ -382,11 +398,11 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     let told = first.clone();
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        let _ = told.set(info.payload_as_str().unwrap_or("a small computation failed").to_string());
+        let _ = info.payload_as_str().map(|text| told.set(text.to_string()));
     }));
     let found = panic::catch_unwind(AssertUnwindSafe(work));
     panic::set_hook(before);
-    found.unwrap_or_else(|_| Err(first.get().cloned().unwrap_or_default()))
+    found.unwrap_or_else(|_| Err(first.get().cloned().unwrap_or("a small computation failed".into())))
 }
 
 /// A small computation, in which what is missing to compile kernels shows.
@@ -458,6 +474,13 @@ mod tests {
         }
         assert_eq!(memory_missing(&*panic("index out of bounds")), None);
         assert_eq!(memory_missing(&"out of device memory allocating 1 bytes"), None, "no text of CubeCL's");
+        let full =
+            unless_full(|| panic!("{}", "out of device memory allocating 4096 bytes")).map(|(): ()| ());
+        assert_eq!(
+            full.unwrap_err().to_string(),
+            "the device's memory is full: 4096 bytes more were asked for"
+        );
+        assert_eq!(unless_full(|| 1), Ok(1));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use synfire::device::{description, is_cpu};
 use synfire::net::Norm;
 use synfire::ops::{Lif, Method};
 use synfire::speed::{densities, measure, neurons, profile, save_step};
-use synfire::train::{PrecisionChoice, available_on};
+use synfire::train::{MOST_VALUES, PrecisionChoice, available_on};
 use synfire_kernels::isa::Isa;
 
 /// Measure how fast a network trains and infers on this machine.
@@ -124,7 +124,7 @@ impl Bench {
         console: &Console,
     ) -> Result<ExitCode, Error> {
         let steps = self.time_steps.unwrap_or(16) as usize;
-        if !is_cpu(device) && (units * steps) as u128 > 1 << 32 {
+        if !is_cpu(device) && (units * steps) as u128 > MOST_VALUES {
             let problem = "on a GPU at most 2^32 neurons and steps";
             return Err(Error::usage(format!("--neurons: {units} of them over {steps} steps, {problem}")));
         }

@@ -5,7 +5,7 @@
 //! addition before it gives its part back.
 
 use super::error::ConfigError;
-use crate::device::{is_cpu, largest_piece, memory};
+use crate::device::{self, is_cpu};
 use crate::file::TensorMap;
 use crate::net::{LayerSpec, Plan, PlannedLayer};
 use crate::ops::{BlockShape, ConvShape, Pool, Precision};
@@ -20,6 +20,8 @@ use sysinfo::{MemoryRefreshKind, System};
 type Bytes = u128;
 
 const VALUE: Bytes = size_of::<f32>() as Bytes;
+/// Values of a tensor that the kernels of a GPU, which count with 32 bits, can reach.
+pub const MOST_VALUES: Bytes = 1 << 32;
 /// The program.
 const PROGRAM: Bytes = 12 << 20;
 /// Frames that no workspace depends on any more.
@@ -365,7 +367,8 @@ impl Place {
         if is_cpu(device) {
             Self { name: "this machine", available: available(), ranks: 1 }
         } else {
-            Self { name: "the device", available: memory(device).map(Bytes::from), ranks: 1 }
+            let whole = device::memory(device).and_then(|memory| memory.whole);
+            Self { name: "the device", available: whole.map(Bytes::from), ranks: 1 }
         }
     }
 
@@ -439,12 +442,14 @@ impl Largest<'_> {
     /// Checks that the kernels, which count with 32 bits, can reach every value.
     fn check_count(&self, device: &Device) -> Result<(), ConfigError> {
         let why = "on a GPU, whose kernels count 2^32 values of a layer's";
-        if is_cpu(device) { Ok(()) } else { self.check(1 << 32, why) }
+        if is_cpu(device) { Ok(()) } else { self.check(MOST_VALUES, why) }
     }
 
     /// Checks that the device gives so much memory in one piece, of so many bytes a value.
     fn check_bytes(&self, value: Bytes, device: &Device) -> Result<(), ConfigError> {
-        let Some(piece) = largest_piece(device).map(Bytes::from) else { return Ok(()) };
+        let Some(piece) = device::memory(device).map(|memory| Bytes::from(memory.piece)) else {
+            return Ok(());
+        };
         self.check(
             piece / value,
             &format!("on this device, which has {:.1} GiB in one piece for a layer's", gib(piece)),

@@ -21,7 +21,8 @@ pub(crate) use evaluate::{EVALUATION, each_batch, input};
 pub use evaluate::{Evaluation, Judged, evaluate, judge};
 pub use learning::{Learning, Voters};
 pub use memory::{
-    Memory, Training, available as available_memory, available_on, check_inference, check_training,
+    MOST_VALUES, Memory, Training, available as available_memory, available_on, check_inference,
+    check_training,
 };
 pub(crate) use memory::{check_held, inference as inference_memory};
 pub use observer::{BatchReport, Observer, Outcome};

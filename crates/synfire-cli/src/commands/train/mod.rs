@@ -13,7 +13,7 @@ use clap::Args;
 use progress::Progress;
 use settings::Settings;
 pub(crate) use settings::network;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -80,13 +80,14 @@ impl Train {
     pub(crate) fn run(&self, console: &Console) -> Result<ExitCode, Error> {
         if let Some(group) = ranks::of_mpi()? {
             let place = ranks::here().unwrap_or(group.rank());
-            return self.run_rank(&group, || self.open(place), console);
+            return self.run_rank(&group, || self.open_in_turn(place), console);
         }
         if let Some(told) = ranks::apart() {
             console.note(told);
         }
         match &self.devices[..] {
-            [] | [_] => self.run_in(None, || self.open(0), console),
+            [] => self.run_in(None, || self.device.open(), console),
+            [name] => self.run_in(None, || open_device("--devices", name), console),
             names => {
                 // What is wrong with a name is told once, before any of them begins.
                 self.each_gpu_once()?;
@@ -121,7 +122,7 @@ impl Train {
     }
 
     /// The device of the process that has this place among those of its machine, which take its devices in turn.
-    fn open(&self, place: usize) -> Result<Device, Error> {
+    fn open_in_turn(&self, place: usize) -> Result<Device, Error> {
         match &self.devices[..] {
             [] => self.device.open_in_turn(place),
             names => open_device("--devices", &names[place % names.len()]),
@@ -295,15 +296,15 @@ fn introduce(console: &Console, trainer: &Trainer, resumes: bool, devices: &[Str
     ));
     let run = text(trainer.folder().path());
     console.note(format!("run      {run}"));
-    let mut on: Vec<&str> = devices.iter().map(String::as_str).filter(|name| *name != "cpu").collect();
-    on.sort_unstable();
-    on.dedup();
-    let on = on.join(", ");
-    match (devices.len(), on.as_str()) {
+    let gpus: BTreeSet<&str> = devices.iter().map(String::as_str).filter(|name| *name != "cpu").collect();
+    let gpus = Vec::from_iter(gpus).join(", ");
+    match (devices.len(), gpus.as_str()) {
         (1, "") => {}
-        (1, on) => console.note(format!("device   {on}")),
-        (ranks, "") => console.note(format!("ranks    {ranks}, each with its share of every batch")),
-        (ranks, on) => console.note(format!("ranks    {ranks}, each with its share of every batch, on {on}")),
+        (1, gpu) => console.note(format!("device   {gpu}")),
+        (ranks, gpus) => {
+            let on = if gpus.is_empty() { String::new() } else { format!(", on {gpus}") };
+            console.note(format!("ranks    {ranks}, each with its share of every batch{on}"));
+        }
     }
     let position = trainer.position();
     let resumed = match (resumes, position.steps) {
