@@ -5,9 +5,12 @@
     cargo build --release --features mpi && python bench/scaling.py > scaling.jsonl && python bench/scaling_model.py scaling.jsonl
 
 One rank and two train the same network, one thread a rank, in turn, several times: with the same batch for all together (strong scaling)
-and with as many samples for each (weak scaling). Networks are `memory` (Open MPI's own choice on one machine), `loopback` (TCP), and links
-between two network namespaces by their bandwidth and delay, `1gbit`, `1gbit+1ms`, `link` for one that is not slowed down: these need root.
-Each network's time to add up so many bytes over both ranks is measured beside it.
+and with as many samples for each (weak scaling). Networks are `memory` (Open MPI's own choice on one machine), `loopback` (TCP), and
+links between two network namespaces by their bandwidth and delay, `1gbit`, `1gbit+1ms`, `link` for one that is not slowed down: these
+need root. Each network's time to add up so many bytes over both ranks is measured beside it.
+
+Each network's line has the seconds a step of every repeat: `half` and `whole` of one rank with half the batch and the batch, `strong`
+and `weak` of two with the batch and twice the batch.
 """
 
 import argparse
@@ -110,27 +113,29 @@ def main():
     shape = [args.synfire, "net", "describe", args.net, "--json", "--input", "1,8,8"]
     lines = subprocess.run(shape, check=True, capture_output=True, text=True).stdout.splitlines()
     print(json.dumps({"net": args.net, "time_steps": args.time_steps, "layers": [json.loads(line) for line in lines[:-1]]}))
+    kinds = (("half", 1, args.batch // 2), ("strong", 2, args.batch), ("whole", 1, args.batch), ("weak", 2, 2 * args.batch))
+    runs, sums = {name: [] for name in args.networks}, {name: [] for name in args.networks}
     with tempfile.TemporaryDirectory() as folder:
-        for name in args.networks:
-            found, sums = {}, []
-            with network(name) as launcher:
-                for repeat in range(args.repeats):
+        # Networks in turn, since a machine's speed drifts; what is compared with each other stands in one run.
+        for repeat in range(args.repeats):
+            for name in args.networks:
+                with network(name) as launcher:
                     worker = [*launcher, sys.executable, str(Path(__file__).resolve()), "--all-reduce"]
-                    sums.append(json.loads(subprocess.run(worker, check=True, capture_output=True, text=True, env=ENVIRONMENT).stdout))
-                    for kind, ranks, batch in (("half", 1, args.batch // 2), ("strong", 2, args.batch), ("whole", 1, args.batch),
-                                               ("weak", 2, 2 * args.batch)):
+                    found = subprocess.run(worker, check=True, capture_output=True, text=True, env=ENVIRONMENT).stdout
+                    sums[name].append(json.loads(found))
+                    runs[name].append({})
+                    for kind, ranks, batch in kinds:
                         out = Path(folder) / f"{name}-{repeat}-{kind}"
-                        found.setdefault(kind, []).extend(epochs(args, launcher if ranks > 1 else [], batch, out))
-            times = {kind: statistics.median(seconds) for kind, seconds in found.items()}
-            print(json.dumps({
-                "network": name,
-                "all_reduce_s": {size: statistics.median(run[str(size)] for run in sums) for size in SIZES},
-                "batch": args.batch,
-                "step_s": times,
-                "range_s": {kind: [min(seconds), max(seconds)] for kind, seconds in found.items()},
-                "strong": round(times["whole"] / times["strong"] / 2, 3),
-                "weak": round(times["whole"] / times["weak"], 3),
-            }), flush=True)
+                        seconds = epochs(args, launcher if ranks > 1 else [], batch, out)
+                        runs[name][-1][kind] = statistics.median(seconds)
+                print(f"{name}: {runs[name][-1]}", file=sys.stderr, flush=True)
+    for name in args.networks:
+        print(json.dumps({
+            "network": name,
+            "all_reduce_s": {size: statistics.median(run[str(size)] for run in sums[name]) for size in SIZES},
+            "batch": args.batch,
+            "step_s": runs[name],
+        }))
 
 
 if __name__ == "__main__":

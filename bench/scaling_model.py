@@ -17,6 +17,7 @@ what the first network's steps took longer than the model's; the others are chec
 import argparse
 import json
 import math
+import statistics
 
 BACKWARD = 2.0  # Of the forward pass' time: the errors of the input and of the weights.
 MIB = 1 << 20
@@ -86,22 +87,26 @@ def main():
     print("| network | latency, µs | bandwidth, MB/s | strong: measured | model | weak: measured | model |\n|---|---|---|---|---|---|---|")
     apart, lost = [], None
     for point in points:
-        network = Measured(point["all_reduce_s"])
-        times, cells = point["step_s"], []
-        for kind, alone, whole in (("strong", "half", times["whole"] / 2), ("weak", "whole", times["whole"])):
-            seconds = step(layers, times[alone], network, 2)
-            measured = whole / times[kind]
+        network, cells = Measured(point["all_reduce_s"]), []
+        for kind, alone in (("strong", "half"), ("weak", "whole")):
+            # One rank's time for what two do together: half of it for the batch, or the whole.
+            one = [run["whole"] / (2 if kind == "strong" else 1) for run in point["step_s"]]
+            measured = sorted(time / run[kind] for time, run in zip(one, point["step_s"]))
             if lost is None:
-                lost = times[kind] - seconds
-            else:
-                apart.append(abs(whole / (seconds + lost) - measured))
-            slowest, fastest = (whole / time for time in reversed(point["range_s"][kind]))
-            cells += [f"{measured:.2f} ({slowest:.2f}–{fastest:.2f})", f"{whole / (seconds + lost):.2f}"]
+                losses = (run[kind] / step(layers, run[alone], network, 2) - 1 for run in point["step_s"])
+                lost = statistics.median(losses)
+            modelled = statistics.median(
+                time / step(layers, run[alone] * (1 + lost), network, 2) for time, run in zip(one, point["step_s"])
+            )
+            found = statistics.median(measured)
+            if point is not points[0] or kind == "weak":
+                apart.append(abs(modelled - found))
+            cells += [f"{found:.2f} ({measured[0]:.2f}–{measured[-1]:.2f})", f"{modelled:.2f}"]
         print(f"| {point['network']} | {network.latency * 1e6:.0f} | {network.bandwidth / 1e6:.0f} | {' | '.join(cells)} |")
-    print(f"\nlost whatever the network: {lost * 1000:.0f} ms a step; largest difference {max(apart):.2f}, mean {sum(apart) / len(apart):.2f}\n")
+    print(f"\nlost whatever the network: {lost:.0%} of a step; largest difference {max(apart):.2f}, mean {sum(apart) / len(apart):.2f}\n")
 
     gradients = 4 * sum(layer["parameters"] for layer in layers)
-    alone = points[0]["step_s"]["whole"]
+    alone = statistics.median(run["whole"] for run in points[0]["step_s"])
     batch = points[0]["batch"]
     print(f"{gradients / MIB:.1f} MiB of gradients; a node takes {alone * 1000:.0f} ms for {batch} samples, or a tenth of it\n")
     nodes = [8, 32, 128, 512, 1024]

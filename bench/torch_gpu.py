@@ -2,20 +2,23 @@
 """Training speed of a BPSTA network in PyTorch on an NVIDIA GPU: what `synfire bench --device cuda` is compared with.
 
     python bench/torch_gpu.py --net nmnist --batch-size 64 --time-steps 16 --form eager
-    python bench/torch_gpu.py --neurons 262144 --time-steps 16 --form spikingjelly
+    python bench/torch_gpu.py --neurons 262144 --time-steps 4 16 --form spikingjelly
 
 Forms:
-  eager         one Python step per time step, single precision, as the paper's code does it
+  eager         one Python step per time step, single precision, as the paper's code does it (convolutions in TF32, PyTorch's default)
   bf16          each layer over all T·B frames at once, channels last, bf16 autocast
   compiled      the same by torch.compile with CUDA graphs: the fastest form we know of
-  spikingjelly  as bf16, with SpikingJelly's LIF, by the kernels (CUDA, Triton) that it chooses: the surrogate's gradient
-Networks, input and what a step is are those of torch_forms.py. Printed is a JSON line with the samples per second of the
-median, slowest and fastest training step, and the peak of the GPU's memory; with --neurons the milliseconds of a layer of neurons alone,
-forward and backward in single precision: the loop, the compiled function, or SpikingJelly's.
+  spikingjelly  as bf16, with SpikingJelly's LIF by its Triton kernels (another of SJ_LIF_CUDA_IMPLEMENTATION): the surrogate's gradient
+Networks, input and what a step is are those of torch_forms.py; batch norm is over all T·B frames but for eager. Printed is a JSON line with
+the samples per second of the median, slowest and fastest training step, and the peak of the GPU's memory behind the first steps; with
+--neurons a line for each number of time steps, the milliseconds of a layer of neurons alone, forward and backward in single precision,
+with the sum of the spikes' products with their errors that both programs begin the way back with: the loop, the functions of a layer,
+compiled with CUDA graphs or not, or SpikingJelly's.
 """
 
 import argparse
 import json
+import os
 import time
 
 import torch
@@ -64,6 +67,8 @@ class Layerwise(forms.Net):
             elif isinstance(module, forms.Dropout):
                 mask = F.dropout(torch.ones_like(x[: len(x) // self.steps]), module.p)
                 x = (x.unflatten(0, (self.steps, -1)) * mask).flatten(0, 1)
+            elif isinstance(module, forms.Integrator):
+                x = integrate(x.unflatten(0, (self.steps, -1))).flatten(0, 1)
             else:
                 x = module(x)
         return x.unflatten(0, (self.steps, -1)).mean(0)
@@ -75,6 +80,24 @@ class Layerwise(forms.Net):
         return x.permute(0, 3, 1, 2) if last else x
 
 
+def integrate(current):
+    """The potentials of neurons that do not fire."""
+    held, potentials = torch.zeros_like(current[0]), []
+    for now in current.unbind(0):
+        held = forms.DECAY * held + now
+        potentials.append(held)
+    return torch.stack(potentials)
+
+
+def spikingjelly_neurons(current):
+    """SpikingJelly's over all steps. Its layer would keep bf16 potentials of bf16 currents, for which it has no kernels."""
+    from spikingjelly.activation_based import functional, surrogate
+
+    potential = torch.zeros(current.shape[1:], device=current.device)
+    # Its own kernels know no rectangle.
+    return functional.lif_multi_step(current, potential, 1 / (1 - forms.DECAY), False, forms.THRESHOLD, 0.0, surrogate.Sigmoid())[0]
+
+
 def eager_neurons(current):
     """One step after the other."""
     neurons = forms.Lif()
@@ -83,12 +106,7 @@ def eager_neurons(current):
 
 def all_steps(form):
     """The neurons of a form, over all steps."""
-    if form == "spikingjelly":
-        from spikingjelly.activation_based import surrogate
-
-        # Its own kernels know no rectangle.
-        return forms.SpikingJelly(surrogate.Sigmoid())
-    return {"eager": eager_neurons, "bf16": forms.FusedLif.apply, "compiled": TracedLif.apply}[form]
+    return {"eager": eager_neurons, "bf16": forms.FusedLif.apply, "compiled": TracedLif.apply, "spikingjelly": spikingjelly_neurons}[form]
 
 
 def build(step, form):
@@ -105,28 +123,42 @@ def finished(args):
 def told(args):
     """Of the machine, for every line."""
     cuda = args.device == "cuda"
-    return {"form": args.form, "torch": torch.__version__, "device": torch.cuda.get_device_name() if cuda else "cpu",
+    line = {"form": args.form, "torch": torch.__version__, "device": torch.cuda.get_device_name() if cuda else "cpu",
             "device_memory_mib": torch.cuda.max_memory_reserved() / 2**20 if cuda else None}
+    if args.form == "spikingjelly":
+        from spikingjelly.activation_based import functional
+
+        line["implementation"] = functional.neuron_implementation("lif", torch.device(args.device))["implementation"]
+    return line
 
 
-def neurons(args):
+def forget(args):
+    """What compiling and choosing algorithms has taken is no part of the peak."""
+    if args.device == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def neurons(args, steps):
     """A layer of neurons alone."""
     layer = all_steps(args.form)
     if args.form == "compiled":
-        layer = torch.compile(layer)
-    current = (torch.rand(args.time_steps, args.neurons, device=args.device) * 0.5).requires_grad_()
+        layer = torch.compile(layer, mode="reduce-overhead", dynamic=False)
+    current = (torch.rand(steps, args.neurons, device=args.device) * 0.5).requires_grad_()
     error = torch.randn_like(current)
 
     def once():
         current.grad = None
+        torch.compiler.cudagraph_mark_step_begin()
         (layer(current) * error).sum().backward()
         finished(args)
 
     for _ in range(3):
         once()
+    forget(args)
     rates, times = forms.measure(args.seconds, 1, once)
     median, slowest, fastest = (1e3 / rate for rate in rates)
-    print(json.dumps({"neurons": args.neurons, "time_steps": args.time_steps, "median_ms": median,
+    print(json.dumps({"neurons": args.neurons, "time_steps": steps, "median_ms": median,
                       "slowest_fastest_ms": [slowest, fastest], "times": times} | told(args)), flush=True)
 
 
@@ -138,14 +170,20 @@ def main():
     parser.add_argument("--input", default=(1, 28, 28), metavar="C,H,W", help="for a layer string",
                         type=lambda text: tuple(int(n) for n in text.split(",")))
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--time-steps", type=int, default=16)
+    parser.add_argument("--time-steps", type=int, nargs="+", default=[16], help="several for neurons alone")
     parser.add_argument("--form", choices=["eager", "bf16", "compiled", "spikingjelly"], default="eager")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="cpu to see that it runs")
     parser.add_argument("--seconds", type=float, default=5.0)
     args = parser.parse_args()
+    os.environ.setdefault("SJ_LIF_CUDA_IMPLEMENTATION", "triton")
     torch.backends.cudnn.benchmark = True
     if args.neurons:
-        return neurons(args)
+        for steps in args.time_steps:
+            neurons(args, steps)
+        return
+    if len(args.time_steps) > 1:
+        parser.error("--time-steps: a network has one number of them")
+    [args.time_steps] = args.time_steps
     step = forms.Step(args)
     step.x, step.labels = step.x.to(args.device), step.labels.to(args.device)
     net = build(step, args.form).to(args.device)
@@ -175,6 +213,7 @@ def main():
     for _ in range(4):
         first = train()
     prepared = time.perf_counter() - begin
+    forget(args)
     rates, steps = forms.measure(args.seconds, args.batch_size, train)
     print(json.dumps({
         "net": args.net, "batch_size": args.batch_size, "time_steps": args.time_steps, "train_samples_per_s": rates[0],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use synfire::parallel::Group;
 
 /// Environment variables in which launchers say how many processes there are.
-const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS"];
+const SIZES: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
 
 /// The number in an environment variable.
 fn number(name: &str) -> Option<usize> {
@@ -32,6 +32,11 @@ pub(crate) fn apart() -> Option<String> {
 pub(crate) fn here() -> Option<usize> {
     let places = ["OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"];
     places.iter().find_map(|name| number(name))
+}
+
+/// How many processes this machine has, where the launcher says so.
+pub(crate) fn on_this_machine() -> Option<usize> {
+    ["OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"].iter().find_map(|name| number(name))
 }
 
 /// Whether this process is one of several.

@@ -102,23 +102,45 @@ fn two_devices_take_the_steps_of_one() {
 
 #[test]
 #[ignore = "needs the feature cuda and tests/emulated-cuda/run.sh"]
+fn a_comparison_takes_all_devices() {
+    let sandbox = Sandbox::new();
+    let losses = |out: &str, device: &str, told: &str| {
+        let settings = "--vary method=stbp,bpsta --seeds 1 --net 4C3-AP4-LI10 --time-steps 2 --train-samples 96 \
+                        --validation 32 --batch-size 32 --epochs 1 --energy-samples 10";
+        let settings: Vec<&str> = settings.split_whitespace().collect();
+        let arguments = [&["compare", "digits", "--out", out, "--device", device], &settings[..]].concat();
+        let ran = emulated(&sandbox, "2", "1024", &arguments);
+        assert!(ran.code == 0 && ran.err.contains(told), "{}\n{}", ran.out, ran.err);
+        ["000-stbp-seed0", "001-bpsta-seed0"].map(|name| {
+            let summary = sandbox.bytes(&format!("{out}/runs/{name}/summary.json"));
+            let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();
+            summary["test_loss"].as_f64().unwrap()
+        })
+    };
+    let both = losses("both", "cuda", "2 runs, 2 at a time on cuda:0, cuda:1, in");
+    let one = losses("one", "cuda:1", "2 runs, 1 at a time on cuda:1, in");
+    assert!(both.iter().zip(one).all(|(both, one)| (both - one).abs() <= 1e-5 * one), "{both:?}, {one:?}");
+}
+
+#[test]
+#[ignore = "needs the feature cuda and tests/emulated-cuda/run.sh"]
 fn too_little_memory_is_told() {
     let sandbox = Sandbox::new();
     let train = |batch: &str, steps: &str| {
         let settings = ["--net", "128C3-128C3-MP2-LI10", "--time-steps", steps, "--batch-size", batch];
-        emulated(
-            &sandbox,
-            "1",
-            "64",
-            &[&["train", "--device", "cuda", "--out", "run"][..], &settings].concat(),
-        )
+        let run = ["train", "--device", "cuda", "--out", "run"];
+        emulated(&sandbox, "1", "64", &[&run[..], &settings].concat())
     };
     // Before the run, and where the estimate lets pass what does not fit after all.
     train("256", "8").failed(
         2,
-        &["batches of 256 samples over 8 time steps", "the device has 0.1 GiB", "may fit"],
+        &["batches of 256 samples over 8 time steps", "the device has 0.1 GiB", "--batch-size 91 may fit"],
         "256",
     );
     train("1000", "600").failed(2, &["batch_size = 1000: expected at most 873 on a GPU"], "1000");
-    train("110", "8").failed(1, &["the device's memory is full", "bytes more were asked for"], "110");
+    train("110", "8").failed(
+        1,
+        &["the device's memory is full: ", "in batches of 110 samples over 8", "--batch-size 55 "],
+        "110",
+    );
 }

@@ -84,15 +84,14 @@ impl Runtime {
         }
     }
 
-    /// How many of its devices processes can take in turn: NVIDIA's all, of others those that call themselves as the first does, since
-    /// drivers in software are devices too.
-    pub fn alike(self) -> usize {
+    /// The numbers of those of its devices that processes or runs can take in turn: NVIDIA's all, of others those that call themselves as the
+    /// first does, since drivers in software are devices too. It is never empty.
+    fn alike(self) -> Vec<usize> {
         let devices = self.devices();
-        if self == Self::Cuda {
-            return devices.len();
-        }
-        let names: Vec<_> = devices.iter().map(called).collect();
-        names.iter().filter(|name| **name == names[0]).count()
+        let alike = |index: &usize| {
+            self == Self::Cuda || *index == 0 || called(&devices[*index]) == called(&devices[0])
+        };
+        (0..devices.len().max(1)).filter(alike).collect()
     }
 
     /// What was looked for where nothing was found.
@@ -233,6 +232,18 @@ impl DeviceName {
             Err(reason) => Err(DeviceError::Unusable { name, index, reason }),
         }
     }
+}
+
+/// The devices that a name stands for: one with a number for that, one without for all that are alike, to be taken in turn.
+///
+/// # Errors
+/// If no device has such a name.
+pub fn named(text: &str) -> Result<Vec<DeviceName>, DeviceError> {
+    let first: DeviceName = text.parse()?;
+    if first.to_string() == text {
+        return Ok(vec![first]);
+    }
+    Ok(first.runtime.alike().into_iter().map(|index| DeviceName { index, ..first }).collect())
 }
 
 /// The name of an opened device.

@@ -18,8 +18,8 @@ use std::thread;
 use synfire::device::{DeviceName, description, list};
 use synfire::ops::{
     self, AdamWStep, BlockConfig, BlockShape, ConvShape, IntegratorShape, Lif, LifShape, LinearShape,
-    MeanShape, Method, NormConfig, Pool, PoolShape, Pooling, Precision, RunningShape, SpikeKernels, Stats,
-    portable,
+    MeanShape, Method, NormConfig, NormShape, Pool, PoolShape, Pooling, Precision, RunningShape,
+    SpikeKernels, portable,
 };
 use synfire::parallel::{Group, Team, Threads, during};
 use synfire_data::Share;
@@ -52,7 +52,7 @@ fn main() {
     let DispatchDevice::Cube(cube) = device.as_dispatch().clone() else { panic!("{device:?} is no GPU") };
     println!("on {}", description(&device).unwrap_or_default());
     let gpu = Gpu(cube);
-    let tests: [(&str, Test); 9] = [
+    let tests: [(&str, Test); 10] = [
         ("readouts", readouts),
         ("sums_over_steps_and_values", sums_over_steps_and_values),
         ("adamw", adamw),
@@ -60,6 +60,7 @@ fn main() {
         ("poolings", poolings),
         ("convolutions", convolutions),
         ("linear_layers", linear_layers),
+        ("batch_norms", batch_norms),
         ("blocks", blocks),
         ("statistics_far_from_zero", statistics_far_from_zero),
     ];
@@ -343,6 +344,71 @@ fn linear_layers(gpu: &Gpu) {
     }
 }
 
+fn batch_norms(gpu: &Gpu) {
+    for (steps, batch, channels) in
+        [(1, 300, 1), (3, 37, 5), (4, 64, 8), (16, 9, 33), (1, 5000, 130), (2, 17, 64)]
+    {
+        for relu in [false, true] {
+            batch_norm(gpu, steps, batch, channels, relu);
+        }
+    }
+}
+
+/// Compares a batch norm of drawn values, two for each sample and channel, drawn again while one stands at the ReLU's edge.
+fn batch_norm(gpu: &Gpu, steps: usize, batch: usize, channels: usize, relu: bool) {
+    let what = format!("batch norm of {steps} steps, {batch} samples, {channels} channels, relu {relu}");
+    let config = |batch| {
+        let shape = NormShape { steps, rows: 2 * batch, channels };
+        NormConfig { shape, eps: 1e-5, relu }
+    };
+    let plain = NormConfig { relu: false, ..config(batch) };
+    for seed in 0..100 {
+        let shape = [steps * batch, 2, 1, channels];
+        let x = gpu.random(seed, &shape);
+        let gamma: Vec<f32> = random(seed ^ 1, channels).iter().map(|x| x + 1.5).collect();
+        let (gamma, beta) = (gpu.tensor(&gamma, &[channels]), gpu.random(seed ^ 2, &[channels]));
+        let [on_cpu, on_gpu] = [(); 2].map(|()| (x.clone(), gamma.clone(), beta.clone()));
+        let (x, gamma, beta) = on_cpu;
+        let (before, _) =
+            portable::batch_norm::<Flex>(plain, x.cpu.clone(), gamma.cpu.clone(), beta.cpu.clone());
+        if host(&before).1.iter().any(|y| y.abs() < 1e-6) {
+            continue;
+        }
+        let (expected, stats) =
+            portable::batch_norm::<Flex>(config(batch), x.cpu.clone(), gamma.cpu.clone(), beta.cpu.clone());
+        let grad = gpu.random(seed ^ 3, &shape);
+        let gradients = portable::batch_norm_backward::<Flex>(
+            config(batch),
+            x.cpu,
+            stats.clone(),
+            gamma.cpu,
+            beta.cpu,
+            grad.cpu,
+        );
+        let (x, gamma, beta) = (on_gpu.0.gpu, on_gpu.1.gpu, on_gpu.2.gpu);
+        let (y, found) = Cube::batch_norm_forward(config(batch), x.clone(), gamma.clone(), beta.clone());
+        agree(&format!("{what}: forward"), &y, &expected, 1.0);
+        agree(&format!("{what}: mean"), &found.mean, &stats.mean, 1.0);
+        agree(&format!("{what}: variance"), &found.variance, &stats.variance, 0.1);
+        let of_batch = [x, gamma, beta, grad.gpu];
+        let backward = |batch, [x, gamma, beta, grad]: [CubeTensor; 4]| {
+            Cube::batch_norm_backward(config(batch), x, found.clone(), gamma, beta, grad)
+        };
+        let alone = backward(batch, of_batch.clone());
+        for (i, part) in ["input", "gamma", "beta"].into_iter().enumerate() {
+            agree(&format!("{what}: {part}"), &alone[i], &gradients[i], 10.0);
+        }
+        by_two_ranks(gpu, &what, batch, &of_batch, &gradients, &backward);
+        // What is no number stays none.
+        let [_, gamma, beta, _] = of_batch;
+        let bad = gpu.tensor(&vec![f32::NAN; shape.iter().product()], &shape).gpu;
+        let y = Cube::normalise(config(batch), bad, &found, gamma, beta);
+        assert!(fetched(&y).1.iter().all(|y| y.is_nan()), "{what}: NaN is lost");
+        return;
+    }
+    panic!("{what}: no values away from the edge");
+}
+
 fn blocks(gpu: &Gpu) {
     let shapes = [
         (1, 1, 4, 4, 1, Pool::None, false, true),
@@ -418,29 +484,30 @@ fn block(gpu: &Gpu, config: BlockConfig, dtype: DType) {
             agree_within(&format!("{what}: {part}"), &alone[i], &expected[i], 10.0, tolerance);
         }
         if dtype == DType::F32 {
-            by_two_ranks(gpu, &what, config, &found, &of_batch, &expected);
+            by_two_ranks(gpu, &what, shape.batch, &of_batch, &expected, &|batch, [z, gamma, beta, grad]| {
+                let config = BlockConfig { shape: BlockShape { batch, ..shape }, ..config };
+                Cube::block_backward(config, z, found.clone(), gamma, beta, grad)
+            });
         }
         return;
     }
     panic!("{what}: no values away from every threshold");
 }
 
-/// A block's gradients by two ranks that share its statistics: each has those of its samples, and parts of those of gamma and beta
-/// that make up the whole.
+/// Gradients by two ranks that share a batch norm's statistics: each has those of its samples, and parts of those of gamma and beta that make
+/// up the whole. `backward` takes a share of so many samples: input, gamma, beta and errors.
 fn by_two_ranks(
     gpu: &Gpu,
     what: &str,
-    config: BlockConfig,
-    stats: &Stats<CubeTensor>,
+    batch: usize,
     of_batch: &[CubeTensor; 4],
     expected: &[FlexTensor; 3],
+    backward: &(dyn Fn(usize, [CubeTensor; 4]) -> [CubeTensor; 3] + Sync),
 ) {
-    let batch = config.shape.batch;
     let [z, gamma, beta, grad] = of_batch.each_ref().map(fetched);
     let rank = |group: Arc<dyn Group>| {
         let share = Share::new(batch, group.rank(), group.size());
         let places = share.places();
-        let shape = BlockShape { batch: places.len(), ..config.shape };
         let [gamma, beta] = [&gamma, &beta].map(|(shape, values)| gpu.tensor(values, shape).gpu);
         let [z, grad] = [&z, &grad].map(|x| {
             let (shape, values) = samples(x, batch, places.clone());
@@ -448,8 +515,7 @@ fn by_two_ranks(
         });
         let weight = share.counted as f64 / batch as f64;
         let team = Team { group, sync_norm: true, weight };
-        let config = BlockConfig { shape, ..config };
-        let found = during(Some(team), || Cube::block_backward(config, z, stats.clone(), gamma, beta, grad));
+        let found = during(Some(team), || backward(places.len(), [z, gamma, beta, grad]));
         (share.counted, places, found)
     };
     let rank = &rank;

@@ -192,7 +192,7 @@ fn the_page_of_a_comparison_can_be_read() {
         vary: vec![axis("method", ["stbp".into(), "ann".into()]), axis("time-steps", [2.into(), 4.into()])],
     };
     comparison.begin(folder.path()).unwrap();
-    let ended = run(&comparison, folder.path(), 2, &Device::flex(), None, &Quiet).unwrap();
+    let ended = run(&comparison, folder.path(), 2, &[Device::flex()], None, &Quiet).unwrap();
     assert_eq!(ended, Ended::Finished);
     let results = comparison.results(folder.path()).unwrap();
     let records = results.iter().filter_map(RunResult::finding).map(|finding| {

@@ -59,7 +59,7 @@ pub(crate) struct Bench {
     /// Statistics of batch norm: per-step (the paper's), joint (over all time steps together).
     #[arg(long, value_name = "MODE", default_value_t = Norm::PerStep)]
     norm: Norm,
-    /// What convolutions multiply: f32, bf16 (sums stay f32), or auto (bf16 where the processor has instructions for
+    /// What convolutions multiply: f32, bf16 (sums stay f32), or auto (bf16 where the device has
     /// it) [default: auto, of a checkpoint as in training].
     #[arg(long, value_name = "PRECISION")]
     precision: Option<PrecisionChoice>,

@@ -17,10 +17,11 @@ pub(crate) mod verify;
 use burn::tensor::Device;
 use image::{DynamicImage, ImageReader};
 use std::path::{Path, PathBuf};
-use synfire::device::{DeviceError, DeviceName};
+use synfire::device::{DeviceError, DeviceName, named};
 use synfire::file::FileError;
 use synfire::net::{Net, NonFinite};
-use synfire::train::{Checkpoint, ConfigError, RunFolder, TrainConfig, TrainError};
+use synfire::ops::Precision;
+use synfire::train::{Checkpoint, ConfigError, PrecisionChoice, RunFolder, TrainConfig, TrainError};
 use synfire_data::fetch::FetchError;
 use synfire_data::{DataError, DataSet, Locations};
 use synfire_events::EventError;
@@ -120,23 +121,43 @@ impl DeviceArgument {
 
     /// As one of several processes of this machine: a way without a number gives each the next of its devices.
     pub(crate) fn open_in_turn(&self, place: usize) -> Result<Device, Error> {
-        let count = self.device.parse::<DeviceName>().map_or(0, |name| name.runtime.alike());
-        if self.device.contains(':') || count < 2 {
-            return self.open();
-        }
-        open_device("--device", &format!("{}:{}", self.device, place % count))
+        let names = self.names()?;
+        open_device("--device", &names[place % names.len()])
+    }
+
+    /// All that the name stands for.
+    pub(crate) fn open_all(&self) -> Result<Vec<Device>, Error> {
+        self.names()?.iter().map(|name| open_device("--device", name)).collect()
+    }
+
+    /// One name alone is kept as it was given, for messages.
+    fn names(&self) -> Result<Vec<String>, Error> {
+        let names = named(&self.device).map_err(|error| told("--device", &self.device, &error))?;
+        let single = names.len() == 1;
+        Ok(if single { vec![self.device.clone()] } else { names.iter().map(ToString::to_string).collect() })
     }
 }
 
 /// The device of this name, which `option` gave.
 pub(crate) fn open_device(option: &str, name: &str) -> Result<Device, Error> {
-    name.parse::<DeviceName>().and_then(DeviceName::open).map_err(|error| {
-        let text = format!("{option} {name}: {error}");
-        match error {
-            DeviceError::Unknown(_) | DeviceError::NotBuiltIn { .. } => Error::usage(text),
-            _ => Error::failed(text),
-        }
-    })
+    name.parse::<DeviceName>().and_then(DeviceName::open).map_err(|error| told(option, name, &error))
+}
+
+/// What is wrong with a device that an option named.
+fn told(option: &str, name: &str, error: &DeviceError) -> Error {
+    let text = format!("{option} {name}: {error}");
+    match error {
+        DeviceError::Unknown(_) | DeviceError::NotBuiltIn { .. } => Error::usage(text),
+        _ => Error::failed(text),
+    }
+}
+
+/// The precision that `--precision` asks for, on this device.
+pub(crate) fn precision_on(choice: PrecisionChoice, device: &Device) -> Result<Precision, Error> {
+    match choice.fits(device) {
+        true => Ok(choice.on(device)),
+        false => Err(Error::usage(format!("--precision {choice}: the device has no {choice}"))),
+    }
 }
 
 /// A checkpoint, or the best one of a run folder: where it lies, what it holds, and its network.

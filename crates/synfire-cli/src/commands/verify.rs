@@ -1,6 +1,6 @@
 //! `synfire verify`.
 
-use super::{DeviceArgument, Error};
+use super::{DeviceArgument, Error, precision_on};
 use crate::console::Console;
 use clap::Args;
 use std::path::PathBuf;
@@ -20,10 +20,10 @@ pub(crate) struct Verify {
     /// Golden files (safetensors).
     #[arg(value_name = "GOLDEN")]
     files: Vec<PathBuf>,
-    /// What computes on the CPU: the kernels, or the portable operations that other devices run.
+    /// What computes on the CPU: the kernels, or the portable operations that kernels are tested against.
     #[arg(long, default_value = "kernels", value_parser = ["kernels", "portable"])]
     ops: String,
-    /// What convolutions multiply: f32, bf16 (to wider tolerances), or auto (bf16 where the processor has instructions for it).
+    /// What convolutions multiply: f32, bf16 (to wider tolerances), or auto (bf16 where the device has it).
     #[arg(long, value_name = "PRECISION", default_value = "f32")]
     precision: PrecisionChoice,
     /// Folder of data sets, for the training runs among the files.
@@ -40,10 +40,7 @@ impl Verify {
         if self.ops == "portable" {
             set_implementation(Implementation::Portable);
         }
-        if !self.precision.fits(&device) {
-            return Err(Error::usage("--precision bf16: the device has no bf16"));
-        }
-        let precision = self.precision.on(&device);
+        let precision = precision_on(self.precision, &device)?;
         let row = |check: [&str; 5]| {
             let [file, name, difference, tolerance, verdict] = check;
             format!("{file:<20} {name:<48} {difference:>12} {tolerance:>12}  {verdict}")

@@ -4,8 +4,8 @@ use super::finding::{Finding, RunResult};
 use super::{Comparison, PlannedRun};
 use crate::net::NonFinite;
 use crate::train::{
-    BatchReport, ConfigError, Memory, Observer, Outcome, RunFolder, TrainError, Trainer, check_inference,
-    check_training, inference_memory, training_of,
+    BatchReport, ConfigError, Observer, Outcome, RunFolder, TrainError, Trainer, check_inference,
+    check_training, inference_memory, training_memory, training_of,
 };
 use burn::tensor::Device;
 use rayon::ThreadPoolBuilder;
@@ -35,11 +35,11 @@ pub enum Ended {
 }
 
 /// Checks that each of `runs`, all or some of `comparison`'s, can be trained and tested on its data, and returns the memory that the
-/// largest one takes, in bytes.
+/// largest one takes of `device`'s, in bytes.
 ///
 /// # Errors
 /// If a setting does not fit the data, the data are missing, or a run does not fit into memory.
-pub fn check(comparison: &Comparison, runs: &[PlannedRun]) -> Result<u128, TrainError> {
+pub fn check(comparison: &Comparison, runs: &[PlannedRun], device: &Device) -> Result<u128, TrainError> {
     let mut largest = 0;
     let mut opened: Option<(&PlannedRun, DataSet)> = None;
     for run in runs {
@@ -54,12 +54,12 @@ pub fn check(comparison: &Comparison, runs: &[PlannedRun]) -> Result<u128, Train
         };
         run.config.validate_for(&data)?;
         let plan = run.config.plan(data.shape(&run.config.frames()), data.classes)?;
-        let training = training_of(&run.config, &data);
-        check_training(&plan, &training, 1, &Device::flex())?;
-        largest = largest.max(Memory::of_training(&plan, &training).total());
+        let training = training_of(&run.config, &data, device);
+        check_training(&plan, &training, 1, device)?;
+        largest = largest.max(training_memory(&plan, &training, device));
         for &steps in comparison.inference_steps.iter().filter(|_| !run.config.is_ann()) {
             let batch = run.config.batch_size.min(data.test.len());
-            check_inference(&plan, batch, steps, &Device::flex())?;
+            check_inference(&plan, batch, steps, device)?;
             largest = largest.max(inference_memory(&plan, batch, steps));
         }
         opened = Some((run, data));
@@ -67,8 +67,8 @@ pub fn check(comparison: &Comparison, runs: &[PlannedRun]) -> Result<u128, Train
     Ok(largest)
 }
 
-/// Trains every run of the comparison in `folder` that has no result yet, `jobs` at a time, each with its share of the threads. What was
-/// stopped is taken up where it stands.
+/// Trains every run of the comparison in `folder` that has no result yet, `jobs` at a time, each with its share of the threads and on the next
+/// of `devices`. What was stopped is taken up where it stands.
 ///
 /// # Errors
 /// What ended a run; the others are stopped and keep their places. A run that diverged is a result, not an error.
@@ -76,7 +76,7 @@ pub fn run(
     comparison: &Comparison,
     folder: &Path,
     jobs: usize,
-    device: &Device,
+    devices: &[Device],
     cache: Option<&Cache>,
     watcher: &dyn Watcher,
 ) -> Result<Ended, TrainError> {
@@ -85,7 +85,6 @@ pub fn run(
     let crew = Crew {
         comparison,
         folder,
-        device,
         cache,
         watcher,
         runs: &runs,
@@ -94,9 +93,10 @@ pub fn run(
         error: Mutex::new(None),
     };
     thread::scope(|scope| {
-        for _ in 0..jobs.max(1) {
-            scope.spawn(|| match ThreadPoolBuilder::new().num_threads(threads).build() {
-                Ok(pool) => pool.install(|| crew.work()),
+        for device in devices.iter().cycle().take(jobs.max(1)) {
+            let crew = &crew;
+            scope.spawn(move || match ThreadPoolBuilder::new().num_threads(threads).build() {
+                Ok(pool) => pool.install(|| crew.work(device)),
                 Err(error) => crew.fail(ConfigError::Threads { threads, problem: error.to_string() }.into()),
             });
         }
@@ -112,7 +112,6 @@ pub fn run(
 struct Crew<'a> {
     comparison: &'a Comparison,
     folder: &'a Path,
-    device: &'a Device,
     cache: Option<&'a Cache>,
     watcher: &'a dyn Watcher,
     runs: &'a [PlannedRun],
@@ -122,12 +121,12 @@ struct Crew<'a> {
 }
 
 impl Crew<'_> {
-    /// Trains run after run.
-    fn work(&self) {
+    /// Trains run after run on a device.
+    fn work(&self, device: &Device) {
         while !self.stopped.load(Ordering::SeqCst) {
             let number = self.next.fetch_add(1, Ordering::SeqCst);
             let Some(run) = self.runs.get(number) else { return };
-            match self.train(number, run) {
+            match self.train(number, run, device) {
                 Ok(true) => {}
                 Ok(false) => self.stopped.store(true, Ordering::SeqCst),
                 Err(error) => self.fail(error),
@@ -147,7 +146,7 @@ impl Crew<'_> {
     }
 
     /// Trains a run to its result; `false` if it was stopped.
-    fn train(&self, number: usize, planned: &PlannedRun) -> Result<bool, TrainError> {
+    fn train(&self, number: usize, planned: &PlannedRun, device: &Device) -> Result<bool, TrainError> {
         let path = Comparison::run_folder(self.folder, &planned.name);
         if let Some(result) = planned.result(self.folder)? {
             self.watcher.ended(number, &result, true);
@@ -155,8 +154,8 @@ impl Crew<'_> {
         }
         let folder = RunFolder::new(&path);
         let trainer = match folder.config()? {
-            Some(_) => Trainer::resume(folder, None, self.device)?,
-            None => Trainer::start(planned.config.clone(), folder, self.device)?,
+            Some(_) => Trainer::resume(folder, None, device)?,
+            None => Trainer::start(planned.config.clone(), folder, device)?,
         };
         let mut trainer = trainer.with_cache(self.cache.cloned());
         let epochs = trainer.config().epochs;
@@ -167,7 +166,7 @@ impl Crew<'_> {
             Ok(Outcome::Finished(_)) => {
                 let wanted = (&self.comparison.inference_steps[..], self.comparison.energy_samples);
                 let mut keep_going = || self.working(number, 1.0, "testing");
-                Finding::of(planned, trainer.folder(), trainer.data(), wanted, self.device, &mut keep_going)
+                Finding::of(planned, trainer.folder(), trainer.data(), wanted, device, &mut keep_going)
             }
             Err(error) => Err(error),
         };

@@ -93,10 +93,7 @@ impl<B: SpikeKernels> Backward<B, 3> for BatchNorm {
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let NormState { config, x, stats, gamma, beta } = ops.state;
         let grad = grads.consume::<B>(&ops.node);
-        let parts = match parallel::norms_are_shared() {
-            true => portable::batch_norm_backward::<B>(config, x, stats, gamma, beta, grad),
-            false => B::batch_norm_backward(config, x, stats, gamma, beta, grad),
-        };
+        let parts = B::batch_norm_backward(config, x, stats, gamma, beta, grad);
         for (node, part) in ops.parents.into_iter().zip(parts) {
             if let Some(node) = node {
                 give::<B>(grads, node.id, part);
@@ -219,7 +216,7 @@ impl<B: SpikeKernels, C: CheckpointStrategy> SpikeOps for Autodiff<B, C> {
         let (x, gamma, beta) = (x.into_primitive(), gamma.into_primitive(), beta.into_primitive());
         let (y, stats) = if parallel::norms_are_shared() {
             let stats = of_all::<B>(config.shape.rows, B::norm_statistics(config.shape, x.clone()));
-            (portable::normalise::<B>(&config, x.clone(), &stats, gamma.clone(), beta.clone()), stats)
+            (B::normalise(config, x.clone(), &stats, gamma.clone(), beta.clone()), stats)
         } else {
             B::batch_norm_forward(config, x.clone(), gamma.clone(), beta.clone())
         };

@@ -229,7 +229,7 @@ impl SpikeKernels for Flex {
         beta: FlexTensor,
         grad: FlexTensor,
     ) -> [FlexTensor; 3] {
-        if is_portable() {
+        if is_portable() || Rows::shared().is_some() {
             return portable::batch_norm_backward::<Self>(config, x, stats, gamma, beta, grad);
         }
         let NormConfig { shape, eps, relu } = config;

@@ -241,10 +241,22 @@ pub trait SpikeKernels: Backend {
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, Stats<FloatTensor<Self>>) {
-        portable::batch_norm::<Self>(config, x, gamma, beta)
+        let stats = Self::norm_statistics(config.shape, x.clone());
+        (Self::normalise(config, x, &stats, gamma, beta), stats)
     }
 
-    /// Gradients of [`batch_norm_forward`](Self::batch_norm_forward) for `x`, `gamma` and `beta`.
+    /// Batch norm with the statistics given.
+    fn normalise(
+        config: NormConfig,
+        x: FloatTensor<Self>,
+        stats: &Stats<FloatTensor<Self>>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::normalise::<Self>(&config, x, stats, gamma, beta)
+    }
+
+    /// Gradients of [`batch_norm_forward`](Self::batch_norm_forward) for `x`, `gamma` and `beta`, over the rows of all ranks that share them.
     fn batch_norm_backward(
         config: NormConfig,
         x: FloatTensor<Self>,

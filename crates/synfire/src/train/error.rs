@@ -1,5 +1,6 @@
 //! Why a run cannot be.
 
+use crate::device::Full;
 use crate::file::FileError;
 use crate::net::{NetError, NonFinite};
 use crate::parallel::Lost;
@@ -52,7 +53,7 @@ pub enum ConfigError {
     },
     /// The memory is too small for the run.
     #[error(
-        "batches of {batch} samples over {steps} time steps of this network need at least {needed:.1} GiB of memory{}, \
+        "batches of {batch} samples over {steps} time steps of this network need {needed:.1} GiB of memory or more{}, \
          {place} has {available:.1} GiB: {}",
         if *ranks > 1 { format!(" for each of {ranks} ranks") } else { String::new() },
         match fits {
@@ -118,6 +119,21 @@ pub enum TrainError {
     /// A rank that trains the same network is lost, or says something else.
     #[error(transparent)]
     Lost(#[from] Lost),
+    /// The device's memory was full in a step, which was thought to fit.
+    #[error("{full}, in batches of {batch} samples over {steps} time steps: {}", match fits {
+        0 => "choose narrower layers or fewer --time-steps".to_string(),
+        fits => format!("--batch-size {fits} may fit, as may fewer --time-steps"),
+    })]
+    Full {
+        /// What did not fit.
+        full: Full,
+        /// Samples of a batch.
+        batch: usize,
+        /// Time steps.
+        steps: usize,
+        /// A batch that may fit; 0 if none does.
+        fits: usize,
+    },
     /// The ranks of a group were not given the same, or did not compute the same.
     #[error("rank {rank} is not at one with rank 0: {difference}")]
     Ranks {

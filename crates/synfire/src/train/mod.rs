@@ -24,7 +24,7 @@ pub use memory::{
     MOST_VALUES, Memory, Training, available as available_memory, available_on, check_inference,
     check_training,
 };
-pub(crate) use memory::{check_held, inference as inference_memory};
+pub(crate) use memory::{check_held, inference as inference_memory, training_memory};
 pub use observer::{BatchReport, Observer, Outcome};
 pub use precision::PrecisionChoice;
 pub use recipes::{RECIPES, recipe};

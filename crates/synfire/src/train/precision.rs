@@ -10,7 +10,7 @@ use synfire_kernels::isa::Isa;
 /// A precision, or that the processor decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PrecisionChoice {
-    /// bf16 where the processor has instructions for it, f32 elsewhere.
+    /// bf16 where the processor has instructions for it or the GPU has it, f32 elsewhere.
     #[default]
     Auto,
     /// This one, on any processor.

@@ -4,7 +4,7 @@ use super::checkpoint::{Best, Checkpoint, DataMark, Position};
 use super::config::TrainConfig;
 use super::error::TrainError;
 use super::evaluate::{Evaluation, evaluate, input, rows};
-use super::memory::{Training, check_training};
+use super::memory::{Training, check_training, smaller_batch};
 use super::observer::{BatchReport, Observer, Outcome};
 use super::run::{EpochRecord, RunFolder, Summary};
 use super::step::Step;
@@ -277,8 +277,17 @@ impl Trainer {
     /// Trains to the end or until the observer stops it, then tests the best epoch once.
     ///
     /// # Errors
-    /// If a sample cannot be loaded, a file cannot be written or a value becomes NaN or infinite.
+    /// If a sample cannot be loaded, a file cannot be written, a value becomes NaN or infinite or the device's memory is full.
     pub fn run(&mut self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
+        device::unless_full(|| self.go(observer)).unwrap_or_else(|full| {
+            let training = training_of(&self.config, &self.data, &self.device);
+            let ranks = self.group.as_ref().map_or(1, |group| group.size());
+            let fits = smaller_batch(self.net.plan(), &training, ranks, &self.device);
+            Err(TrainError::Full { full, batch: training.batch, steps: training.steps, fits })
+        })
+    }
+
+    fn go(&mut self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
         if self.is_finished()? {
             return Ok(Outcome::Finished(Box::new(self.folder.summary()?)));
         }
@@ -705,17 +714,17 @@ fn plan(
     device: &Device,
 ) -> Result<Plan, TrainError> {
     let plan = config.plan(data.shape(&config.frames()), data.classes)?;
-    check_training(&plan, &training_of(config, data), group.map_or(1, Group::size), device)?;
+    check_training(&plan, &training_of(config, data, device), group.map_or(1, Group::size), device)?;
     Ok(plan)
 }
 
 /// What decides over the memory of a training step.
-pub(crate) fn training_of(config: &TrainConfig, data: &DataSet) -> Training {
+pub(crate) fn training_of(config: &TrainConfig, data: &DataSet, device: &Device) -> Training {
     Training {
         optimizer: config.optimizer,
         batch: config.batch_size.min(data.train.len()),
         steps: config.time_steps,
-        precision: config.precision.here(),
+        precision: config.precision.on(device),
         still: data.kind == Kind::Still && config.encoding == Encoding::Direct,
     }
 }

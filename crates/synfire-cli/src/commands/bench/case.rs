@@ -2,7 +2,7 @@
 
 use super::Bench;
 use crate::commands::net::plan_of;
-use crate::commands::{Error, data_set, open_checkpoint};
+use crate::commands::{Error, data_set, open_checkpoint, precision_on};
 use crate::console::Console;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ impl Bench {
     pub(super) fn untrained(&self, name: &str, device: &Device) -> Result<Case, Error> {
         let plan = plan_of(name, self.input, None, true)?;
         let (batch, steps) = (self.batch_size.unwrap_or(16) as usize, self.time_steps.unwrap_or(16) as usize);
-        let precision = self.precision.unwrap_or_default().on(device);
+        let precision = precision_on(self.precision.unwrap_or_default(), device)?;
         check(&plan, batch, steps, precision, device)?;
         let mut net = Net::new(plan, Lif { method: self.method, ..Lif::default() }, 0, device);
         net.norm = self.norm;
@@ -49,7 +49,7 @@ impl Bench {
     pub(super) fn trained(&self, path: &Path, console: &Console, device: &Device) -> Result<Case, Error> {
         let (path, checkpoint, mut net) = open_checkpoint(path, device)?;
         if let Some(precision) = self.precision {
-            net.precision = precision.on(device);
+            net.precision = precision_on(precision, device)?;
         }
         let data = data_set(&checkpoint, &path, self.data_dir.clone())?;
         data.notes.iter().for_each(|note| console.note(note));

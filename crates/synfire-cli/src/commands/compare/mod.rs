@@ -8,13 +8,15 @@ use super::train::{run_name, shell_word};
 use super::{DeviceArgument, Error};
 use crate::console::Console;
 use crate::stop::Stop;
+use burn::tensor::Device;
 use clap::{Args, value_parser};
 use follow::Follow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use synfire::compare::{Axis, Comparison, Ended, PlannedRun, check, run, text};
-use synfire::train::{MOST_STEPS, TrainConfig, available_memory};
+use synfire::device::{is_cpu, name};
+use synfire::train::{MOST_STEPS, TrainConfig, available_on};
 use synfire_data::{Cache, is_path};
 
 /// Train the same network with some settings varied and several seeds, and compare.
@@ -42,7 +44,7 @@ pub(crate) struct Compare {
     /// Count operations on so many samples of the test set.
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = value_parser!(u32).range(1..), help_heading = COMPARISON)]
     energy_samples: u32,
-    /// How many runs are trained at once [default: as many as there are threads, if memory allows].
+    /// How many runs are trained at once [default: as many as there are threads, on GPUs one on each, if memory allows].
     #[arg(long, short, value_name = "N", value_parser = value_parser!(u16).range(1..=1024), help_heading = COMPARISON)]
     jobs: Option<u16>,
     /// Folder of data sets, searched before SYNFIRE_DATA and the user's cache folder.
@@ -102,7 +104,7 @@ fn axis(argument: &str) -> Result<Axis, String> {
 
 impl Compare {
     pub(crate) fn run(self, console: &Console) -> Result<ExitCode, Error> {
-        let device = self.device.open()?;
+        let devices = self.device.open_all()?;
         let given = self.settings.table()?;
         let (folder, comparison) = match &self.resume {
             Some(folder) => {
@@ -125,13 +127,24 @@ impl Compare {
             }
         }
         if !left.is_empty() {
-            let largest = check(&comparison, &left)?;
-            let jobs = self.jobs(left.len(), largest, console);
+            let largest = check(&comparison, &left, &devices[0])?;
+            let jobs = self.jobs(left.len(), largest, &devices, console);
             if self.resume.is_none() {
                 comparison.begin(&folder)?;
             }
-            console.note(format!("comparing {} runs, {jobs} at a time, in {}", left.len(), folder.display()));
-            let stopped = train(&comparison, &runs, (&folder, jobs), &device, console)?;
+            let on = match &devices[..] {
+                [one] if is_cpu(one) => String::new(),
+                all => format!(
+                    " on {}",
+                    all.iter().map(|device| name(device).to_string()).collect::<Vec<_>>().join(", ")
+                ),
+            };
+            console.note(format!(
+                "comparing {} runs, {jobs} at a time{on}, in {}",
+                left.len(),
+                folder.display()
+            ));
+            let stopped = train(&comparison, &runs, (&folder, jobs), &devices, console)?;
             if let Some(code) = stopped {
                 return Ok(code);
             }
@@ -200,9 +213,11 @@ impl Compare {
     }
 
     /// How many runs are trained at once.
-    fn jobs(&self, runs: usize, largest: u128, console: &Console) -> usize {
-        let wanted = self.jobs.map_or(rayon::current_num_threads(), usize::from).min(runs).max(1);
-        let fitting = available_memory().map_or(wanted, |bytes| (bytes / largest.max(1)) as usize).max(1);
+    fn jobs(&self, runs: usize, largest: u128, devices: &[Device], console: &Console) -> usize {
+        let usual = if is_cpu(&devices[0]) { rayon::current_num_threads() } else { devices.len() };
+        let wanted = self.jobs.map_or(usual, usize::from).min(runs).max(1);
+        let each = available_on(&devices[0]).map(|bytes| (bytes / largest.max(1)) as usize);
+        let fitting = each.map_or(wanted, |each| each.saturating_mul(devices.len())).max(1);
         if fitting < wanted {
             console.note(format!("memory is enough for {fitting} of {wanted} runs at once"));
         }
@@ -229,14 +244,14 @@ fn train(
     comparison: &Comparison,
     runs: &[PlannedRun],
     (folder, jobs): (&Path, usize),
-    device: &burn::tensor::Device,
+    devices: &[Device],
     console: &Console,
 ) -> Result<Option<ExitCode>, Error> {
     let bar = console.bar(1000, "{prefix} {bar:16} {msg}");
     let stop = Stop::beside(&bar, console)?;
     let follow = Follow::new(console, comparison, runs, stop.clone(), bar.clone());
     let cache = Cache::of_user();
-    let ended = run(comparison, folder, jobs, device, cache.as_ref(), &follow);
+    let ended = run(comparison, folder, jobs, devices, cache.as_ref(), &follow);
     stop.settle();
     bar.finish_and_clear();
     let resume = format!("synfire compare --resume {}", shell_word(folder));

@@ -297,12 +297,17 @@ fn introduce(console: &Console, trainer: &Trainer, resumes: bool, devices: &[Str
     let run = text(trainer.folder().path());
     console.note(format!("run      {run}"));
     let gpus: BTreeSet<&str> = devices.iter().map(String::as_str).filter(|name| *name != "cpu").collect();
+    // As fast as fewer ranks would be, with more memory taken.
+    let share = ranks::on_this_machine()
+        .filter(|here| gpus.len() < *here)
+        .map(|here| format!(", which the {here} ranks of this machine share"))
+        .unwrap_or_default();
     let gpus = Vec::from_iter(gpus).join(", ");
     match (devices.len(), gpus.as_str()) {
         (1, "") => {}
         (1, gpu) => console.note(format!("device   {gpu}")),
         (ranks, gpus) => {
-            let on = if gpus.is_empty() { String::new() } else { format!(", on {gpus}") };
+            let on = if gpus.is_empty() { String::new() } else { format!(", on {gpus}{share}") };
             console.note(format!("ranks    {ranks}, each with its share of every batch{on}"));
         }
     }

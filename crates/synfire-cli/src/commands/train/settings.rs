@@ -67,7 +67,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "MODE", help_heading = MODEL, value_parser = word::<Norm>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     norm: Option<String>,
-    /// What convolutions multiply: f32, bf16 (sums stay f32), or auto (bf16 where the processor has instructions for
+    /// What convolutions multiply: f32, bf16 (sums stay f32), or auto (bf16 where the device has
     /// it).
     #[arg(long, value_name = "NUMBERS", help_heading = MODEL, value_parser = word::<PrecisionChoice>)]
     #[serde(skip_serializing_if = "Option::is_none")]

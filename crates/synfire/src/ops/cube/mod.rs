@@ -2,6 +2,7 @@
 //! and WebGPU.
 
 mod adamw;
+mod batch_norm;
 mod block;
 mod conv;
 mod neuron;
@@ -15,7 +16,7 @@ mod total;
 
 use super::{
     AdamWStep, BlockConfig, ConvConfig, ConvShape, IntegratorShape, LifShape, LinearShape, MeanShape,
-    NormShape, PoolShape, Pooling, RunningShape, SpikeKernels, Stats,
+    NormConfig, NormShape, PoolShape, Pooling, RunningShape, SpikeKernels, Stats,
 };
 use burn::backend::Cube;
 use burn_cubecl::tensor::CubeTensor;
@@ -56,6 +57,27 @@ impl SpikeKernels for Cube {
 
     fn norm_statistics(shape: NormShape, x: CubeTensor) -> Stats<CubeTensor> {
         norm::statistics(shape, x)
+    }
+
+    fn normalise(
+        config: NormConfig,
+        x: CubeTensor,
+        stats: &Stats<CubeTensor>,
+        gamma: CubeTensor,
+        beta: CubeTensor,
+    ) -> CubeTensor {
+        batch_norm::normalise(config, x, stats, gamma, beta)
+    }
+
+    fn batch_norm_backward(
+        config: NormConfig,
+        x: CubeTensor,
+        stats: Stats<CubeTensor>,
+        gamma: CubeTensor,
+        beta: CubeTensor,
+        grad: CubeTensor,
+    ) -> [CubeTensor; 3] {
+        batch_norm::backward(config, x, stats, gamma, beta, grad)
     }
 
     fn block_forward(

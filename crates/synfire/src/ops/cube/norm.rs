@@ -200,9 +200,25 @@ pub(super) fn statistics(s: NormShape, x: CubeTensor) -> Stats<CubeTensor> {
     Stats { mean, variance }
 }
 
+/// Adds up what the units of a cube of [`LANES`] by [`ROWS`] have found, for each channel; the answer is that of the units of the first row.
+#[cube]
+pub(super) fn add_rows(own: f32) -> f32 {
+    let mut sums = Shared::<[f32]>::new_slice(comptime!(LANES * ROWS));
+    sums[UNIT_POS as usize] = own;
+    sync_cube();
+    let mut all = 0.0f32;
+    if UNIT_POS_Y == 0 {
+        for row in 0..comptime!(ROWS) {
+            all += sums[row * comptime!(LANES) + UNIT_POS_X as usize];
+        }
+    }
+    // Before others write to the same memory.
+    sync_cube();
+    all
+}
+
 #[cube(launch)]
 fn add_pieces_kernel(parts: &[f32], out: &mut [f32], pieces: usize, channels: usize) {
-    let mut sums = Shared::<[f32]>::new_slice(comptime!(LANES * ROWS));
     let channel = CUBE_POS_X as usize * comptime!(LANES) + UNIT_POS_X as usize;
     let step = CUBE_POS_Y as usize;
     let mut own = 0.0f32;
@@ -213,13 +229,8 @@ fn add_pieces_kernel(parts: &[f32], out: &mut [f32], pieces: usize, channels: us
             piece += comptime!(ROWS);
         }
     }
-    sums[UNIT_POS as usize] = own;
-    sync_cube();
+    let all = add_rows(own);
     if UNIT_POS_Y == 0 && channel < channels {
-        let mut all = 0.0f32;
-        for row in 0..comptime!(ROWS) {
-            all += sums[row * comptime!(LANES) + UNIT_POS_X as usize];
-        }
         out[step * channels + channel] = all;
     }
 }

@@ -7,11 +7,11 @@
 )]
 
 use super::{Made, Place, Sizes, current, parameters, place, scale, sizes, windows, windows_of};
+use crate::ops::cube::batch_norm::{self, masked};
 use crate::ops::cube::neuron::{Constants, ConstantsLaunch, error, fires};
-use crate::ops::cube::norm::{LANES, ROWS, add_pieces, pieces};
-use crate::ops::cube::tensors::{UNITS, contiguous, element, empty};
-use crate::ops::{BlockConfig, NormShape, Stats, portable};
-use burn::backend::Cube;
+use crate::ops::cube::norm::{LANES, ROWS, add_rows, pieces};
+use crate::ops::cube::tensors::{contiguous, element, empty};
+use crate::ops::{BlockConfig, Stats};
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
@@ -108,12 +108,6 @@ fn errors<G: Float>(
     if comptime!(made.constant) {
         membranes[0] = masked(sum, normals[0], gamma, beta, made.relu);
     }
-}
-
-/// The error in front of the ReLU.
-#[cube]
-fn masked(error: f32, normal: f32, gamma: f32, beta: f32, #[comptime] relu: bool) -> f32 {
-    if comptime!(relu) { select(normal * gamma + beta <= 0.0f32, 0.0f32, error) } else { error }
 }
 
 /// The steps at which any pixel of the window fired, where silence is heard: there the first pixel of a window takes the error of a
@@ -256,102 +250,15 @@ fn errors_kernel<F: Float, G: Float>(
             window += pieces * comptime!(ROWS);
         }
     }
-    let mut of_sums = Shared::<[f32]>::new_slice(comptime!(LANES * ROWS));
-    let mut of_products = Shared::<[f32]>::new_slice(comptime!(LANES * ROWS));
     #[unroll(made.unrolled())]
     for step in 0..statistics {
-        of_sums[UNIT_POS as usize] = sum[step];
-        of_products[UNIT_POS as usize] = product[step];
-        sync_cube();
+        let (all, all_products) = (add_rows(sum[step]), add_rows(product[step]));
         if UNIT_POS_Y == 0 && channel < s.channels {
-            let mut all = 0.0f32;
-            let mut all_products = 0.0f32;
-            for row in 0..comptime!(ROWS) {
-                all += of_sums[row * comptime!(LANES) + UNIT_POS_X as usize];
-                all_products += of_products[row * comptime!(LANES) + UNIT_POS_X as usize];
-            }
             let to = (step * pieces + CUBE_POS_Y as usize) * s.channels + channel;
             sums[to] = all;
             products[to] = all_products;
         }
-        sync_cube();
     }
-}
-
-/// Makes of the errors in front of a batch norm, `[steps, rows, channels]`, those of its input: each loses its share of what
-/// they have in common with the mean and with the variance. Channels are counted in vectors.
-#[cube(launch)]
-fn spread_kernel<F: Float, N: Size>(
-    z: &[Vector<F, N>],
-    mean: &[Vector<f32, N>],
-    variance: &[Vector<f32, N>],
-    gamma: &[Vector<f32, N>],
-    sums: &[Vector<f32, N>],
-    products: &[Vector<f32, N>],
-    errors: &mut [Vector<F, N>],
-    rows: usize,
-    channels: usize,
-    eps: f32,
-    share: f32,
-    #[define(F)] _element: ElemType,
-) {
-    let channel = (CUBE_POS_X * CUBE_DIM_X + UNIT_POS_X) as usize;
-    let step = CUBE_POS_Z as usize;
-    if channel < channels {
-        let of_step = step * channels + channel;
-        let mean = mean[of_step];
-        let inverse = (variance[of_step] + Vector::new(eps)).inverse_sqrt();
-        let scale = inverse * gamma[channel];
-        let common = sums[of_step] * scale * Vector::new(share);
-        let along = products[of_step] * scale * inverse * Vector::new(share);
-        let mut row = (CUBE_POS_Y * CUBE_DIM_Y + UNIT_POS_Y) as usize;
-        let stride = (CUBE_COUNT_Y * CUBE_DIM_Y) as usize;
-        while row < rows {
-            let place = (step * rows + row) * channels + channel;
-            let distance = Vector::<f32, N>::cast_from(z[place]) - mean;
-            let error = Vector::<f32, N>::cast_from(errors[place]);
-            errors[place] = Vector::cast_from(error * scale - (common + along * distance));
-            row += stride;
-        }
-    }
-}
-
-/// Turns the errors in front of the batch norm into those of its input, where `rows` rows share the sums.
-fn spread(
-    norm: &NormShape,
-    [z, mean, variance, gamma]: [CubeTensor; 4],
-    [sums, products]: [CubeTensor; 2],
-    errors: &CubeTensor,
-    eps: f32,
-    rows: f64,
-) {
-    let widest = 16 / z.dtype.size();
-    let wide =
-        (1..=widest).rev().find(|n| n.is_power_of_two() && norm.channels.is_multiple_of(*n)).unwrap_or(1);
-    let channels = norm.channels / wide;
-    let lanes = channels.next_power_of_two().min(LANES);
-    let groups = channels.div_ceil(lanes);
-    let dim = CubeDim::new_2d(lanes as u32, UNITS / lanes as u32);
-    let pieces = pieces(norm.rows * lanes / LANES, groups * norm.steps);
-    let (client, of) = (z.client.clone(), element(&z));
-    spread_kernel::launch(
-        &client,
-        CubeCount::new_3d(groups as u32, pieces as u32, norm.steps as u32),
-        dim,
-        wide,
-        z.into_buffer_arg(),
-        mean.into_buffer_arg(),
-        variance.into_buffer_arg(),
-        gamma.into_buffer_arg(),
-        sums.into_buffer_arg(),
-        products.into_buffer_arg(),
-        errors.clone().into_buffer_arg(),
-        norm.rows,
-        channels,
-        eps,
-        (1.0 / rows) as f32,
-        of,
-    );
 }
 
 /// [`SpikeKernels::block_backward`](crate::ops::SpikeKernels::block_backward).
@@ -395,10 +302,5 @@ pub(in crate::ops::cube) fn backward(
         made,
         of,
     );
-    let [sums, products] = [sums, products].map(|parts| add_pieces(parts, sizes_of_parts));
-    let over_steps = |v: &CubeTensor| add_pieces(v.clone(), [1, norm.steps, shape.channels]);
-    let (for_gamma, for_beta) = (over_steps(&products), over_steps(&sums));
-    let (sums, products, rows) = portable::of_all_rows::<Cube>(&norm, sums, products);
-    spread(&norm, [z, mean, variance, gamma], [sums, products], &out, config.eps, rows);
-    [out, for_gamma, for_beta]
+    batch_norm::spread(&norm, [z, mean, variance, gamma], [sums, products], sizes_of_parts, out, config.eps)
 }
