@@ -46,8 +46,6 @@ class Bench:
     def __init__(self, args):
         self.args, self.cpu, self.records = args, args.device == "cpu", []
         self.cases = SMALL if self.cpu else CASES
-        # Without a GPU the compiler needs one for C++ and makes no graphs.
-        self.forms = [form for form in FORMS if not (self.cpu and form == "compiled")]
 
     def keep(self, record):
         self.records.append(record)
@@ -150,7 +148,7 @@ class Bench:
                 case = ("--net", net, "--batch-size", batch, "--time-steps", steps, *shape, *time)
                 what = {"part": "training", "case": f"{net}, {batch}, {steps}", "round": round_}
                 self.measure(self.synfire("bench", *case, "--precision", "bf16"), 120, **what, program="synfire")
-                for form in self.forms:
+                for form in FORMS:
                     # The first time the compiler takes minutes.
                     self.measure(self.torch(form, *case), 400, **what, program=form)
             what = {"part": "neurons", "round": round_}
@@ -159,7 +157,7 @@ class Bench:
                 for steps in STEPS:
                     command = self.synfire("bench", *case, "--time-steps", steps, "--method", method)
                     self.measure(command, 60, **what, program=f"synfire, {method}")
-            for form in self.forms:
+            for form in FORMS:
                 self.measure(self.torch(form, *case, "--time-steps", *STEPS), 400, **what, program=form)
             if args.data_dir and round_ == 0:
                 self.accuracy()
@@ -174,11 +172,11 @@ class Bench:
 
     def tables(self):
         """Medians over the rounds, and Synfire's share of the fastest form where all were measured."""
-        heads = ["training: network, batch, T", "synfire", *self.forms, "synfire / fastest"]
+        heads = ["training: network, batch, T", "synfire", *FORMS, "synfire / fastest"]
         print(f"\n| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
         for case in self.cases_of("training"):
             found, cells, speeds = self.found("training", case), [], {}
-            for program in ("synfire", *self.forms):
+            for program in ("synfire", *FORMS):
                 runs = found.get(program)
                 if not runs:
                     cells.append("failed")
@@ -187,7 +185,7 @@ class Bench:
                 memory = max(run["device_memory_mib"] or run.get("peak_rss_mib") or 0 for run in runs)
                 cells.append(f"{speeds[program]:,.0f} ({memory:,.0f} MiB)")
             own = speeds.pop("synfire", None)
-            share = f"{own / max(speeds.values()):.2f}" if own and len(speeds) == len(self.forms) else "not all measured"
+            share = f"{own / max(speeds.values()):.2f}" if own and len(speeds) == len(FORMS) else "not all measured"
             print(f"| {case} | {' | '.join(cells)} | {share} |")
         programs = list(dict.fromkeys(record["program"] for record in self.records if record["part"] == "neurons"))
         heads = ["neurons alone, ms", *programs]

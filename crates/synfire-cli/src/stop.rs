@@ -23,8 +23,8 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// Listens from now on, and tells the reader, beside `bar`, soon after the first request that it was heard.
-    pub(crate) fn beside(bar: &ProgressBar, console: &Console) -> Result<Self, Error> {
+    /// Listens from now on, and tells the reader, beside `bar`, soon after the first request that it was heard, and `more`.
+    pub(crate) fn beside(bar: &ProgressBar, console: &Console, more: String) -> Result<Self, Error> {
         let told = Arc::new(AtomicBool::new(!console.notes()));
         let stop = Self { asked: Arc::default(), signal: Arc::default(), told };
         let failed = |e| Error::failed(format!("cannot listen for Ctrl-C: {e}"));
@@ -41,7 +41,7 @@ impl Stop {
                 thread::sleep(ANSWER_WITHIN);
             }
             if !waiting.told.swap(true, Ordering::SeqCst) {
-                bar.suspend(|| eprintln!("stopping after this batch; once more stops at once"));
+                bar.suspend(|| eprintln!("stopping after this batch; once more stops at once{more}"));
             }
         });
         Ok(stop)

@@ -248,7 +248,7 @@ fn train(
     console: &Console,
 ) -> Result<Option<ExitCode>, Error> {
     let bar = console.bar(1000, "{prefix} {bar:16} {msg}");
-    let stop = Stop::beside(&bar, console)?;
+    let stop = Stop::beside(&bar, console, String::new())?;
     let follow = Follow::new(console, comparison, runs, stop.clone(), bar.clone());
     let cache = Cache::of_user();
     let ended = run(comparison, folder, jobs, devices, cache.as_ref(), &follow);

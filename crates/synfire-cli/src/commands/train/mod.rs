@@ -209,12 +209,14 @@ impl Train {
 fn train(trainer: &mut Trainer, console: &Console, verbose: bool) -> Result<ExitCode, Error> {
     let path = trainer.folder().path().to_path_buf();
     let bar = console.bar(0, "{prefix} {bar:16} {msg}");
-    let stop = Stop::beside(&bar, console)?;
+    let resume = format!("synfire train --resume {}", shell_word(&path));
+    // MPI's launcher ends all processes in this way when one is lost, and the batch is never over.
+    let lost = format!("; if a rank was lost, go on from the last checkpoint with\n  {resume}");
+    let stop = Stop::beside(&bar, console, if ranks::by_mpi() { lost } else { String::new() })?;
     let mut progress = Progress::new(console, trainer, stop.clone(), bar.clone(), verbose);
     let outcome = trainer.run(&mut progress);
     stop.settle();
     bar.finish_and_clear();
-    let resume = format!("synfire train --resume {}", shell_word(&path));
     match outcome.inspect_err(|error| {
         // A run that diverged would diverge again.
         let mended = match error {
