@@ -12,7 +12,7 @@
 4. With --data-dir, MNIST: test accuracy of the epoch that validation chose, of the paper's small network (its best on test is 99.67 %), by the
    paper's recipe and with another readout.
 
-A round is all of 2 and 3, some ten minutes on an H200; 4 stands behind the first. Figures are medians over the rounds. Each goes to --out as it
+A round is all of 2 and 3, an estimated ten minutes on an H200 (never run there); 4 stands behind the first. Figures are medians over the rounds. Each goes to --out as it
 is measured, so that a run that is cut off has kept what it had, in front the machine, versions and commit; tables are printed at the end, and
 the exit status is 1 if a part failed. `--device cpu` runs all of it on small cases, to see that it does.
 """
@@ -81,22 +81,22 @@ class Bench:
         )
 
     def run(self, command, timeout, **what):
-        """The lines of JSON that a program prints; what fails or takes too long is noted down as that, and gives none."""
-        lines, problem = [], None
+        """The lines of JSON that a program prints; what fails or takes too long is noted down as that, behind what it had printed."""
+        out, problem = "", None
         try:
             done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=timeout)
-            lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-            if done.returncode != 0 or not lines:
-                problem = (done.stderr or done.stdout).strip()[-500:] or f"ended with {done.returncode} and no word"
-        except subprocess.TimeoutExpired:
-            problem = f"took more than {timeout} s"
+            out = done.stdout
+            if done.returncode != 0 or "{" not in out:
+                problem = (done.stderr or out).strip()[-500:] or f"ended with {done.returncode} and no word"
+        except subprocess.TimeoutExpired as late:
+            out, problem = (late.stdout or b"").decode(errors="replace"), f"took more than {timeout} s"
         except OSError as error:
             problem = str(error)
         print(f"{' '.join(str(value) for value in what.values())}: {problem or 'done'}", file=sys.stderr, flush=True)
         if problem:
             self.keep(what | {"failed": problem})
-            return []
-        return lines
+        # A line that was cut off is none.
+        return [json.loads(line) for line in out.splitlines() if line.startswith("{") and line.endswith("}")]
 
     def measure(self, command, timeout, **what):
         """Keeps what a program prints of a measurement, or of several."""
@@ -167,7 +167,8 @@ class Bench:
             with tempfile.TemporaryDirectory() as folder:
                 options = ("--epochs", 1, "--train-samples", 200, "--validation", 100) if self.cpu else options
                 train = self.synfire("train", "mnist", "--data-dir", self.args.data_dir, *options, "--out", f"{folder}/run")
-                for line in self.run(train, 900, part="accuracy", case=f"mnist, {recipe}")[-1:]:
+                lines = self.run(train, 900, part="accuracy", case=f"mnist, {recipe}")
+                for line in (line for line in lines if line["event"] == "finished"):
                     self.keep({"part": "accuracy", "case": f"mnist, {recipe}"} | line["summary"])
 
     def tables(self):

@@ -9,8 +9,8 @@ and with as many samples for each (weak scaling). Networks are `memory` (Open MP
 links between two network namespaces by their bandwidth and delay, `1gbit`, `1gbit+1ms`, `link` for one that is not slowed down: these
 need root. Each network's time to add up so many bytes over both ranks is measured beside it.
 
-Each network's line has the seconds a step of every repeat: `half` and `whole` of one rank with half the batch and the batch, `strong`
-and `weak` of two with the batch and twice the batch.
+Each network has a line in every repeat, with the seconds a step: `half` and `whole` of one rank with half the batch and the batch,
+`strong` and `weak` of two with the batch and twice the batch.
 """
 
 import argparse
@@ -114,28 +114,19 @@ def main():
     lines = subprocess.run(shape, check=True, capture_output=True, text=True).stdout.splitlines()
     print(json.dumps({"net": args.net, "time_steps": args.time_steps, "layers": [json.loads(line) for line in lines[:-1]]}))
     kinds = (("half", 1, args.batch // 2), ("strong", 2, args.batch), ("whole", 1, args.batch), ("weak", 2, 2 * args.batch))
-    runs, sums = {name: [] for name in args.networks}, {name: [] for name in args.networks}
     with tempfile.TemporaryDirectory() as folder:
-        # Networks in turn, since a machine's speed drifts; what is compared with each other stands in one run.
+        # Networks in turn, since a machine's speed drifts; what is compared with each other stands in one line.
         for repeat in range(args.repeats):
             for name in args.networks:
                 with network(name) as launcher:
                     worker = [*launcher, sys.executable, str(Path(__file__).resolve()), "--all-reduce"]
-                    found = subprocess.run(worker, check=True, capture_output=True, text=True, env=ENVIRONMENT).stdout
-                    sums[name].append(json.loads(found))
-                    runs[name].append({})
+                    sums = subprocess.run(worker, check=True, capture_output=True, text=True, env=ENVIRONMENT).stdout
+                    times = {}
                     for kind, ranks, batch in kinds:
                         out = Path(folder) / f"{name}-{repeat}-{kind}"
-                        seconds = epochs(args, launcher if ranks > 1 else [], batch, out)
-                        runs[name][-1][kind] = statistics.median(seconds)
-                print(f"{name}: {runs[name][-1]}", file=sys.stderr, flush=True)
-    for name in args.networks:
-        print(json.dumps({
-            "network": name,
-            "all_reduce_s": {size: statistics.median(run[str(size)] for run in sums[name]) for size in SIZES},
-            "batch": args.batch,
-            "step_s": runs[name],
-        }))
+                        times[kind] = statistics.median(epochs(args, launcher if ranks > 1 else [], batch, out))
+                line = {"network": name, "all_reduce_s": json.loads(sums), "batch": args.batch, "step_s": times}
+                print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":

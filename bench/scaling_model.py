@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What scaling.py has measured, beside a model of a step; and what the model says of many nodes.
+"""What scaling.py has measured, beside a model of a step's computation; and what the model says of many nodes.
 
     python bench/scaling_model.py scaling.jsonl
 
@@ -39,6 +39,15 @@ class Measured:
             if size <= large:
                 return least + (most - least) * max(0, size - small) / (large - small)
         return self.times[-1][1] * size / self.times[-1][0]
+
+
+class Point:
+    """A network as it was measured, in several repeats."""
+
+    def __init__(self, lines):
+        self.name, self.batch = lines[0]["network"], lines[0]["batch"]
+        self.sums = {size: statistics.median(line["all_reduce_s"][size] for line in lines) for size in lines[0]["all_reduce_s"]}
+        self.steps = [line["step_s"] for line in lines]
 
 
 class Network:
@@ -82,32 +91,33 @@ def main():
     parser.add_argument("measured", help="what scaling.py has printed")
     args = parser.parse_args()
     with open(args.measured) as file:
-        head, *points = [json.loads(line) for line in file]
+        head, *lines = [json.loads(line) for line in file]
     layers = head["layers"]
+    points = [Point([line for line in lines if line["network"] == name]) for name in dict.fromkeys(line["network"] for line in lines)]
     print("| network | latency, µs | bandwidth, MB/s | strong: measured | model | weak: measured | model |\n|---|---|---|---|---|---|---|")
     apart, lost = [], None
     for point in points:
-        network, cells = Measured(point["all_reduce_s"]), []
+        network, cells = Measured(point.sums), []
         for kind, alone in (("strong", "half"), ("weak", "whole")):
             # One rank's time for what two do together: half of it for the batch, or the whole.
-            one = [run["whole"] / (2 if kind == "strong" else 1) for run in point["step_s"]]
-            measured = sorted(time / run[kind] for time, run in zip(one, point["step_s"]))
+            one = [run["whole"] / (2 if kind == "strong" else 1) for run in point.steps]
+            measured = sorted(time / run[kind] for time, run in zip(one, point.steps))
             if lost is None:
-                losses = (run[kind] / step(layers, run[alone], network, 2) - 1 for run in point["step_s"])
+                losses = (run[kind] / step(layers, run[alone], network, 2) - 1 for run in point.steps)
                 lost = statistics.median(losses)
             modelled = statistics.median(
-                time / step(layers, run[alone] * (1 + lost), network, 2) for time, run in zip(one, point["step_s"])
+                time / step(layers, run[alone] * (1 + lost), network, 2) for time, run in zip(one, point.steps)
             )
             found = statistics.median(measured)
             if point is not points[0] or kind == "weak":
                 apart.append(abs(modelled - found))
             cells += [f"{found:.2f} ({measured[0]:.2f}–{measured[-1]:.2f})", f"{modelled:.2f}"]
-        print(f"| {point['network']} | {network.latency * 1e6:.0f} | {network.bandwidth / 1e6:.0f} | {' | '.join(cells)} |")
-    print(f"\nlost whatever the network: {lost:.0%} of a step; largest difference {max(apart):.2f}, mean {sum(apart) / len(apart):.2f}\n")
+        print(f"| {point.name} | {network.latency * 1e6:.0f} | {network.bandwidth / 1e6:.0f} | {' | '.join(cells)} |")
+    print(f"\nlost whatever the network: {lost:.0%} of a step's computation; largest difference {max(apart):.2f}, mean {sum(apart) / len(apart):.2f}\n")
 
     gradients = 4 * sum(layer["parameters"] for layer in layers)
-    alone = statistics.median(run["whole"] for run in points[0]["step_s"])
-    batch = points[0]["batch"]
+    alone = statistics.median(run["whole"] for run in points[0].steps)
+    batch = points[0].batch
     print(f"{gradients / MIB:.1f} MiB of gradients; a node takes {alone * 1000:.0f} ms for {batch} samples, or a tenth of it\n")
     nodes = [8, 32, 128, 512, 1024]
     print(f"| network | compute | what | {' | '.join(map(str, nodes))} |\n|---|---|---|{'---|' * len(nodes)}")

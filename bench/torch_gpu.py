@@ -10,9 +10,10 @@ Forms:
   compiled      the same by torch.compile with CUDA graphs: the fastest form we know of
   spikingjelly  as bf16, with SpikingJelly's LIF by its Triton kernels (another of SJ_LIF_CUDA_IMPLEMENTATION): the surrogate's gradient
 Networks, input and what a step is are those of torch_forms.py; batch norm is over all T·B frames but for eager. Printed is a JSON line with
-the samples per second of the median, slowest and fastest training step, and the peak of the GPU's memory behind the first steps; with
---neurons a line for each number of time steps, the milliseconds of a layer of neurons alone, forward and backward in single precision,
-with the sum of the spikes' products with their errors that both programs begin the way back with: the loop, the functions of a layer,
+the samples per second of the median, slowest and fastest training step, and the peak of the GPU's memory, but for what the first
+steps take to compile and to choose algorithms, which Synfire does not; with
+--neurons a line for each number of time steps, the milliseconds of a layer of neurons alone, forward and backward in single precision;
+the sum of spikes times errors, from which Synfire's way back begins, is part of it here too: the loop, the functions of a layer,
 compiled with CUDA graphs or not, or SpikingJelly's.
 """
 

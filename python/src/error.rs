@@ -66,6 +66,7 @@ pub(crate) fn config(error: ConfigError) -> PyErr {
 pub(crate) fn train(error: TrainError) -> PyErr {
     match error {
         TrainError::Config(error) => config(error),
+        TrainError::Full { .. } => PyMemoryError::new_err(here(error.to_string())),
         TrainError::NonFinite(found)
         | TrainError::NonFiniteAt { found: found @ NonFinite::Input { .. }, .. } => non_finite(found),
         TrainError::NonFiniteAt { .. } => PyFloatingPointError::new_err(here(error.to_string())),

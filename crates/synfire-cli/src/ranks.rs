@@ -34,11 +34,6 @@ pub(crate) fn here() -> Option<usize> {
     places.iter().find_map(|name| number(name))
 }
 
-/// How many processes this machine has, where the launcher says so.
-pub(crate) fn on_this_machine() -> Option<usize> {
-    ["OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"].iter().find_map(|name| number(name))
-}
-
 /// Whether this process is one of several.
 pub(crate) fn by_mpi() -> bool {
     launched().is_some_and(|size| size > 1)

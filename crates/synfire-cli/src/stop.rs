@@ -24,7 +24,7 @@ pub(crate) struct Stop {
 
 impl Stop {
     /// Listens from now on, and tells the reader, beside `bar`, soon after the first request that it was heard, and `more`.
-    pub(crate) fn beside(bar: &ProgressBar, console: &Console, more: String) -> Result<Self, Error> {
+    pub(crate) fn beside(bar: &ProgressBar, console: &Console, more: Option<String>) -> Result<Self, Error> {
         let told = Arc::new(AtomicBool::new(!console.notes()));
         let stop = Self { asked: Arc::default(), signal: Arc::default(), told };
         let failed = |e| Error::failed(format!("cannot listen for Ctrl-C: {e}"));
@@ -34,7 +34,7 @@ impl Stop {
             flag::register_usize(signal, stop.signal.clone(), signal as usize).map_err(failed)?;
             flag::register(signal, stop.asked.clone()).map_err(failed)?;
         }
-        let (waiting, bar) = (stop.clone(), bar.clone());
+        let (waiting, bar, more) = (stop.clone(), bar.clone(), more.unwrap_or_default());
         // A handler of a signal must not print.
         thread::spawn(move || {
             while !waiting.asked() {

@@ -188,7 +188,7 @@ fn the_processes_of_a_machine_take_its_devices_in_turn() {
     for (out, option, names, told) in [
         ("two", "--device", "cuda", "on cuda:0, cuda:1\n"),
         ("named", "--devices", "cuda:2,cuda:1", "on cuda:1, cuda:2\n"),
-        ("same", "--device", "cuda:1", "on cuda:1, which the 2 ranks of this machine share\n"),
+        ("same", "--device", "cuda:1", "on cuda:1 (shared by several ranks)\n"),
     ] {
         let arguments = train(&["--out", out, option, names]);
         let mut command = command(&sandbox, &[&arguments, &arguments]);

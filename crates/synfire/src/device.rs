@@ -240,7 +240,7 @@ impl DeviceName {
 /// If no device has such a name.
 pub fn named(text: &str) -> Result<Vec<DeviceName>, DeviceError> {
     let first: DeviceName = text.parse()?;
-    if first.to_string() == text {
+    if text.contains(':') {
         return Ok(vec![first]);
     }
     Ok(first.runtime.alike().into_iter().map(|index| DeviceName { index, ..first }).collect())

@@ -417,6 +417,7 @@ fn blocks(gpu: &Gpu) {
         (5, 1, 9, 8, 40, Pool::Average(2), false, false),
         (4, 3, 8, 8, 6, Pool::Average(4), true, false),
         (4, 2, 7, 7, 20, Pool::Max(3), true, true),
+        (16, 1, 4, 6, 9, Pool::Max(2), false, false),
         (17, 2, 6, 7, 5, Pool::Max(2), false, false),
         (35, 1, 5, 5, 3, Pool::Max(2), false, true),
     ];

@@ -108,8 +108,8 @@ impl From<NonFinite> for Error {
 /// Where to compute.
 #[derive(clap::Args, Debug)]
 pub(crate) struct DeviceArgument {
-    /// Where to compute: cpu, cuda, vulkan, metal or webgpu, the latter with a number if wanted (cuda:1). `synfire devices`
-    /// lists what there is.
+    /// Where to compute: cpu, cuda, vulkan, metal or webgpu, the latter with a number if wanted (cuda:1), without one the first, of
+    /// a comparison's runs and of MPI's processes each the next. `synfire devices` lists what there is.
     #[arg(long, default_value = "cpu", value_name = "DEVICE")]
     device: String,
 }
@@ -122,19 +122,20 @@ impl DeviceArgument {
     /// As one of several processes of this machine: a way without a number gives each the next of its devices.
     pub(crate) fn open_in_turn(&self, place: usize) -> Result<Device, Error> {
         let names = self.names()?;
-        open_device("--device", &names[place % names.len()])
+        self.open_one(names[place % names.len()])
     }
 
-    /// All that the name stands for.
-    pub(crate) fn open_all(&self) -> Result<Vec<Device>, Error> {
-        self.names()?.iter().map(|name| open_device("--device", name)).collect()
+    /// The first `most` of all that the name stands for.
+    pub(crate) fn open_some(&self, most: usize) -> Result<Vec<Device>, Error> {
+        self.names()?.into_iter().take(most).map(|name| self.open_one(name)).collect()
     }
 
-    /// One name alone is kept as it was given, for messages.
-    fn names(&self) -> Result<Vec<String>, Error> {
-        let names = named(&self.device).map_err(|error| told("--device", &self.device, &error))?;
-        let single = names.len() == 1;
-        Ok(if single { vec![self.device.clone()] } else { names.iter().map(ToString::to_string).collect() })
+    fn names(&self) -> Result<Vec<DeviceName>, Error> {
+        named(&self.device).map_err(|error| told("--device", &self.device, &error))
+    }
+
+    fn open_one(&self, name: DeviceName) -> Result<Device, Error> {
+        name.open().map_err(|error| told("--device", &self.device, &error))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::finding::{Finding, RunResult};
 use super::{Comparison, PlannedRun};
+use crate::device::unless_full;
 use crate::net::NonFinite;
 use crate::train::{
     BatchReport, ConfigError, Observer, Outcome, RunFolder, TrainError, Trainer, check_inference,
@@ -34,12 +35,12 @@ pub enum Ended {
     Stopped,
 }
 
-/// Checks that each of `runs`, all or some of `comparison`'s, can be trained and tested on its data, and returns the memory that the
-/// largest one takes of `device`'s, in bytes.
+/// Checks that each of `runs`, all or some of `comparison`'s, can be trained and tested on its data on every one of `devices`, in the
+/// same precision, and returns the memory that the largest one takes of a device's, in bytes.
 ///
 /// # Errors
-/// If a setting does not fit the data, the data are missing, or a run does not fit into memory.
-pub fn check(comparison: &Comparison, runs: &[PlannedRun], device: &Device) -> Result<u128, TrainError> {
+/// If a setting does not fit the data, the data are missing, a run does not fit into memory, or devices differ in what they have.
+pub fn check(comparison: &Comparison, runs: &[PlannedRun], devices: &[Device]) -> Result<u128, TrainError> {
     let mut largest = 0;
     let mut opened: Option<(&PlannedRun, DataSet)> = None;
     for run in runs {
@@ -54,13 +55,21 @@ pub fn check(comparison: &Comparison, runs: &[PlannedRun], device: &Device) -> R
         };
         run.config.validate_for(&data)?;
         let plan = run.config.plan(data.shape(&run.config.frames()), data.classes)?;
-        let training = training_of(&run.config, &data, device);
-        check_training(&plan, &training, 1, device)?;
-        largest = largest.max(training_memory(&plan, &training, device));
-        for &steps in comparison.inference_steps.iter().filter(|_| !run.config.is_ann()) {
-            let batch = run.config.batch_size.min(data.test.len());
-            check_inference(&plan, batch, steps, device)?;
-            largest = largest.max(inference_memory(&plan, batch, steps));
+        for device in devices {
+            let training = training_of(&run.config, &data, device);
+            let first = training_of(&run.config, &data, &devices[0]);
+            if training.precision != first.precision {
+                let found = run.config.precision.to_string();
+                let expected = "f32 or bf16, since not all devices have bf16".to_string();
+                return Err(ConfigError::Value { key: "precision", found, expected }.into());
+            }
+            check_training(&plan, &training, 1, device)?;
+            largest = largest.max(training_memory(&plan, &training, device));
+            for &steps in comparison.inference_steps.iter().filter(|_| !run.config.is_ann()) {
+                let batch = run.config.batch_size.min(data.test.len());
+                check_inference(&plan, batch, steps, device)?;
+                largest = largest.max(inference_memory(&plan, batch, steps));
+            }
         }
         opened = Some((run, data));
     }
@@ -126,7 +135,11 @@ impl Crew<'_> {
         while !self.stopped.load(Ordering::SeqCst) {
             let number = self.next.fetch_add(1, Ordering::SeqCst);
             let Some(run) = self.runs.get(number) else { return };
-            match self.train(number, run, device) {
+            let trained = unless_full(|| self.train(number, run, device)).unwrap_or_else(|full| {
+                let (batch, steps) = (run.config.batch_size, run.config.time_steps);
+                Err(TrainError::Full { full, batch, steps, fits: batch / 2 })
+            });
+            match trained {
                 Ok(true) => {}
                 Ok(false) => self.stopped.store(true, Ordering::SeqCst),
                 Err(error) => self.fail(error),

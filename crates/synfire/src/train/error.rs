@@ -122,7 +122,7 @@ pub enum TrainError {
     /// The device's memory was full in a step, which was thought to fit.
     #[error("{full}, in batches of {batch} samples over {steps} time steps: {}", match fits {
         0 => "choose narrower layers or fewer --time-steps".to_string(),
-        fits => format!("--batch-size {fits} may fit, as may fewer --time-steps"),
+        fits => format!("a run with --batch-size {fits} may fit, as may one with fewer --time-steps"),
     })]
     Full {
         /// What did not fit.

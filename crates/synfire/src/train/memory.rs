@@ -440,7 +440,7 @@ pub(crate) fn training_memory(plan: &Plan, training: &Training, device: &Device)
 pub(super) fn smaller_batch(plan: &Plan, training: &Training, ranks: usize, device: &Device) -> usize {
     let place = Place { ranks, ..Place::of(device) };
     // Something else takes of the device's memory where the count says that it fits.
-    let half = training.batch / 2 / ranks * ranks;
+    let half = training.batch.div_ceil(ranks) / 2 * ranks;
     let needed = |batch| need(plan, &Training { batch, ..*training }, device);
     place.available.map_or(half, |available| half.min(place.fitting(training.batch, available, needed)))
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use synfire_kernels::isa::Isa;
 
-/// A precision, or that the processor decides.
+/// A precision, or that the device decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PrecisionChoice {
     /// bf16 where the processor has instructions for it or the GPU has it, f32 elsewhere.

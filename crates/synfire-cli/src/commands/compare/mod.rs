@@ -4,7 +4,7 @@ mod follow;
 mod table;
 
 use super::train::settings::Settings;
-use super::train::{run_name, shell_word};
+use super::train::{run_name, shell_word, way_on};
 use super::{DeviceArgument, Error};
 use crate::console::Console;
 use crate::stop::Stop;
@@ -104,7 +104,6 @@ fn axis(argument: &str) -> Result<Axis, String> {
 
 impl Compare {
     pub(crate) fn run(self, console: &Console) -> Result<ExitCode, Error> {
-        let devices = self.device.open_all()?;
         let given = self.settings.table()?;
         let (folder, comparison) = match &self.resume {
             Some(folder) => {
@@ -127,7 +126,8 @@ impl Compare {
             }
         }
         if !left.is_empty() {
-            let largest = check(&comparison, &left, &devices[0])?;
+            let devices = self.device.open_some(self.jobs.map_or(usize::MAX, usize::from).min(left.len()))?;
+            let largest = check(&comparison, &left, &devices)?;
             let jobs = self.jobs(left.len(), largest, &devices, console);
             if self.resume.is_none() {
                 comparison.begin(&folder)?;
@@ -216,8 +216,10 @@ impl Compare {
     fn jobs(&self, runs: usize, largest: u128, devices: &[Device], console: &Console) -> usize {
         let usual = if is_cpu(&devices[0]) { rayon::current_num_threads() } else { devices.len() };
         let wanted = self.jobs.map_or(usual, usize::from).min(runs).max(1);
-        let each = available_on(&devices[0]).map(|bytes| (bytes / largest.max(1)) as usize);
-        let fitting = each.map_or(wanted, |each| each.saturating_mul(devices.len())).max(1);
+        // A run that may not fit is tried.
+        let each = |bytes: u128| ((bytes / largest.max(1)) as usize).max(1);
+        let least = devices.iter().filter_map(available_on).min();
+        let fitting = least.map_or(wanted, |bytes| each(bytes).saturating_mul(devices.len()));
         if fitting < wanted {
             console.note(format!("memory is enough for {fitting} of {wanted} runs at once"));
         }
@@ -248,15 +250,15 @@ fn train(
     console: &Console,
 ) -> Result<Option<ExitCode>, Error> {
     let bar = console.bar(1000, "{prefix} {bar:16} {msg}");
-    let stop = Stop::beside(&bar, console, String::new())?;
+    let stop = Stop::beside(&bar, console, None)?;
     let follow = Follow::new(console, comparison, runs, stop.clone(), bar.clone());
     let cache = Cache::of_user();
     let ended = run(comparison, folder, jobs, devices, cache.as_ref(), &follow);
     stop.settle();
     bar.finish_and_clear();
     let resume = format!("synfire compare --resume {}", shell_word(folder));
-    let ended = ended.inspect_err(|_| {
-        console.note(format!("stopped by an error; once it is mended, continue with\n  {resume}"))
+    let ended = ended.inspect_err(|error| {
+        console.note(format!("stopped by an error; once {}, continue with\n  {resume}", way_on(error)))
     })?;
     if ended == Ended::Finished {
         return Ok(None);

@@ -25,6 +25,7 @@ use synfire::parallel::{Group, Threads};
 use synfire::train::{Outcome, RunFolder, Summary, TrainConfig, TrainError, Trainer};
 use synfire_data::{Cache, find, is_path};
 use synfire_report::text::duration;
+use sysinfo::System;
 
 /// Train a spiking network.
 ///
@@ -201,7 +202,7 @@ impl Train {
             report(console, path, &trainer.folder().summary()?);
             return Ok(ExitCode::SUCCESS);
         }
-        introduce(console, &trainer, resumes, &devices(group.as_deref(), device)?);
+        introduce(console, &trainer, resumes, &Devices::of(group.as_deref(), device)?);
         train(&mut trainer, console, self.verbose)
     }
 }
@@ -212,7 +213,7 @@ fn train(trainer: &mut Trainer, console: &Console, verbose: bool) -> Result<Exit
     let resume = format!("synfire train --resume {}", shell_word(&path));
     // MPI's launcher ends all processes in this way when one is lost, and the batch is never over.
     let lost = format!("; if a rank was lost, go on from the last checkpoint with\n  {resume}");
-    let stop = Stop::beside(&bar, console, if ranks::by_mpi() { lost } else { String::new() })?;
+    let stop = Stop::beside(&bar, console, ranks::by_mpi().then_some(lost))?;
     let mut progress = Progress::new(console, trainer, stop.clone(), bar.clone(), verbose);
     let outcome = trainer.run(&mut progress);
     stop.settle();
@@ -226,7 +227,7 @@ fn train(trainer: &mut Trainer, console: &Console, verbose: bool) -> Result<Exit
             _ => true,
         };
         if mended && trainer.folder().last().exists() {
-            console.note(format!("stopped by an error; once it is mended, continue with\n  {resume}"));
+            console.note(format!("stopped by an error; once {}, continue with\n  {resume}", way_on(error)));
         }
     })? {
         Outcome::Finished(summary) => {
@@ -243,6 +244,14 @@ fn train(trainer: &mut Trainer, console: &Console, verbose: bool) -> Result<Exit
             console.json(&serde_json::json!({ "event": "stopped", "run": text(&path), "resume": resume }));
             Ok(ExitCode::from(stop.exit_code()))
         }
+    }
+}
+
+/// After what a run may go on that this error has stopped. It keeps its settings.
+pub(crate) fn way_on(error: &TrainError) -> &'static str {
+    match error {
+        TrainError::Full { .. } => "the device has more memory to spare",
+        _ => "it is mended",
     }
 }
 
@@ -267,16 +276,34 @@ pub(crate) fn run_name(dataset: &str) -> String {
     if is_path(dataset) { last().unwrap_or_else(|| "run".to_owned()) } else { dataset.to_owned() }
 }
 
-/// What the ranks compute on, in their order; what this process does if it is alone.
-fn devices(group: Option<&dyn Group>, own: &Device) -> Result<Vec<String>, Error> {
-    let own = device::name(own).to_string();
-    let Some(group) = group else { return Ok(vec![own]) };
-    let of = |rank| group.of(rank, own.as_bytes()).map(|name| String::from_utf8_lossy(&name).into_owned());
-    Ok((0..group.size()).map(of).collect::<Result<_, _>>().map_err(TrainError::from)?)
+/// What the ranks compute on.
+struct Devices {
+    /// Their names in the order of the ranks; what this process computes on if it is alone.
+    names: Vec<String>,
+    /// Ranks share a GPU: they are as fast as fewer would be, and take more of its memory.
+    shared: bool,
+}
+
+impl Devices {
+    fn of(group: Option<&dyn Group>, own: &Device) -> Result<Self, Error> {
+        let own = device::name(own).to_string();
+        let Some(group) = group else { return Ok(Self { names: vec![own], shared: false }) };
+        // Another machine, or a process that sees other GPUs, means another one by the same name.
+        let visible = std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_default();
+        let own = [own, System::host_name().unwrap_or_default(), visible].join("\n");
+        let of = |rank| group.of(rank, own.as_bytes()).map(|own| String::from_utf8_lossy(&own).into_owned());
+        let all: Vec<String> =
+            (0..group.size()).map(of).collect::<Result<_, _>>().map_err(TrainError::from)?;
+        let name = |one: &String| one.lines().next().unwrap_or_default().to_string();
+        let names: Vec<String> = all.iter().map(name).collect();
+        let mut gpus = HashSet::new();
+        let shared = all.iter().zip(&names).any(|(one, name)| name != "cpu" && !gpus.insert(one));
+        Ok(Self { names, shared })
+    }
 }
 
 /// Says what is about to be trained on what.
-fn introduce(console: &Console, trainer: &Trainer, resumes: bool, devices: &[String]) {
+fn introduce(console: &Console, trainer: &Trainer, resumes: bool, devices: &Devices) {
     let (config, data, plan) = (trainer.config(), trainer.data(), trainer.net().plan());
     let split = trainer.split();
     for note in &data.notes {
@@ -298,14 +325,11 @@ fn introduce(console: &Console, trainer: &Trainer, resumes: bool, devices: &[Str
     ));
     let run = text(trainer.folder().path());
     console.note(format!("run      {run}"));
-    let gpus: BTreeSet<&str> = devices.iter().map(String::as_str).filter(|name| *name != "cpu").collect();
-    // As fast as fewer ranks would be, with more memory taken.
-    let share = ranks::on_this_machine()
-        .filter(|here| gpus.len() < *here)
-        .map(|here| format!(", which the {here} ranks of this machine share"))
-        .unwrap_or_default();
+    let Devices { names, shared } = devices;
+    let gpus: BTreeSet<&str> = names.iter().map(String::as_str).filter(|name| *name != "cpu").collect();
+    let share = if *shared { " (shared by several ranks)" } else { "" };
     let gpus = Vec::from_iter(gpus).join(", ");
-    match (devices.len(), gpus.as_str()) {
+    match (names.len(), gpus.as_str()) {
         (1, "") => {}
         (1, gpu) => console.note(format!("device   {gpu}")),
         (ranks, gpus) => {
@@ -330,7 +354,7 @@ fn introduce(console: &Console, trainer: &Trainer, resumes: bool, devices: &[Str
         "train_samples": split.train.len(), "validation_samples": split.validation.len(),
         "test_samples": data.test.len(), "split": split.checksum(), "net": plan.spec.to_string(),
         "parameters": plan.parameters(), "precision": config.precision.to_string(), "resumed": resumed,
-        "devices": devices,
+        "devices": names,
     }));
 }
 

@@ -4,15 +4,15 @@
 //! batch norm's input, in its place.
 
 use super::norm::{LANES, ROWS, add_pieces, add_rows, pieces};
-use super::tensors::{UNITS, contiguous, element, empty};
+use super::tensors::{UNITS, contiguous, element, empty, plain};
 use crate::ops::{NormConfig, NormShape, Stats, portable};
 use burn::backend::Cube;
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-/// What a kernel that takes neighbouring channels as a vector is started with.
-struct Rows {
+/// How a kernel that takes neighbouring channels as a vector is started.
+struct Launch {
     /// Channels of a vector.
     wide: usize,
     /// Vectors of a row.
@@ -21,7 +21,7 @@ struct Rows {
     dim: CubeDim,
 }
 
-impl Rows {
+impl Launch {
     fn of(norm: &NormShape, x: &CubeTensor) -> Self {
         let widest = 16 / x.dtype.size();
         let fits = |n: &usize| n.is_power_of_two() && norm.channels.is_multiple_of(*n);
@@ -40,18 +40,17 @@ impl Rows {
 }
 
 #[cube(launch)]
-fn normalise_kernel<F: Float, N: Size>(
-    x: &[Vector<F, N>],
+fn normalise_kernel<N: Size>(
+    x: &[Vector<f32, N>],
     mean: &[Vector<f32, N>],
     variance: &[Vector<f32, N>],
     gamma: &[Vector<f32, N>],
     beta: &[Vector<f32, N>],
-    out: &mut [Vector<F, N>],
+    out: &mut [Vector<f32, N>],
     rows: usize,
     channels: usize,
     eps: f32,
     #[comptime] relu: bool,
-    #[define(F)] _element: ElemType,
 ) {
     let channel = (CUBE_POS_X * CUBE_DIM_X + UNIT_POS_X) as usize;
     let step = CUBE_POS_Z as usize;
@@ -64,13 +63,13 @@ fn normalise_kernel<F: Float, N: Size>(
         let stride = (CUBE_COUNT_Y * CUBE_DIM_Y) as usize;
         while row < rows {
             let place = (step * rows + row) * channels + channel;
-            let y = (Vector::<f32, N>::cast_from(x[place]) - mean) * scale + beta;
+            let y = (x[place] - mean) * scale + beta;
             if comptime!(relu) {
                 // `max` would turn NaN into 0 and hide it.
                 let zero = Vector::new(0.0f32);
-                out[place] = Vector::cast_from(select_many(y.less_than(&zero), zero, y));
+                out[place] = select_many(y.less_than(&zero), zero, y);
             } else {
-                out[place] = Vector::cast_from(y);
+                out[place] = y;
             }
             row += stride;
         }
@@ -89,13 +88,13 @@ pub(super) fn normalise(
     let x = contiguous(x);
     let [mean, variance, gamma, beta] =
         [stats.mean.clone(), stats.variance.clone(), gamma, beta].map(contiguous);
-    let out = alike(&x);
-    let (client, of, rows) = (x.client.clone(), element(&x), Rows::of(&shape, &x));
+    let out = empty(&x, x.meta.shape().clone(), DType::F32);
+    let (client, launch) = (x.client.clone(), Launch::of(&shape, &x));
     normalise_kernel::launch(
         &client,
-        rows.count,
-        rows.dim,
-        rows.wide,
+        launch.count,
+        launch.dim,
+        launch.wide,
         x.into_buffer_arg(),
         mean.into_buffer_arg(),
         variance.into_buffer_arg(),
@@ -103,12 +102,16 @@ pub(super) fn normalise(
         beta.into_buffer_arg(),
         out.clone().into_buffer_arg(),
         shape.rows,
-        rows.vectors,
+        launch.vectors,
         eps,
         relu,
-        of,
     );
     out
+}
+
+/// What a batch norm needs, as kernels take it.
+pub(super) fn parameters(stats: &Stats<CubeTensor>, gamma: CubeTensor, beta: CubeTensor) -> [CubeTensor; 4] {
+    [stats.mean.clone(), stats.variance.clone(), gamma, beta].map(contiguous)
 }
 
 /// The error in front of the ReLU.
@@ -118,26 +121,26 @@ pub(super) fn masked(error: f32, normal: f32, gamma: f32, beta: f32, #[comptime]
 }
 
 #[cube(launch)]
-fn masked_kernel<F: Float, G: Float>(
-    x: &[F],
+fn masked_kernel(
+    x: &[f32],
     mean: &[f32],
     variance: &[f32],
     gamma: &[f32],
     beta: &[f32],
-    grad: &[G],
-    out: &mut [F],
+    grad: &[f32],
+    out: &mut [f32],
     sums: &mut [f32],
     products: &mut [f32],
     rows: usize,
     channels: usize,
     eps: f32,
     #[comptime] relu: bool,
-    #[define(F, G)] _elements: [ElemType; 2],
 ) {
     let channel = CUBE_POS_X as usize * comptime!(LANES) + UNIT_POS_X as usize;
     let piece = CUBE_POS_Y as usize;
     let pieces = CUBE_COUNT_Y as usize;
     let step = CUBE_POS_Z as usize;
+    let mut sums_of_units = Shared::<[f32]>::new_slice(comptime!(LANES * ROWS));
     let mut sum = 0.0f32;
     let mut product = 0.0f32;
     if channel < channels {
@@ -147,18 +150,17 @@ fn masked_kernel<F: Float, G: Float>(
         let mut row = piece * comptime!(ROWS) + UNIT_POS_Y as usize;
         while row < rows {
             let place = (step * rows + row) * channels + channel;
-            let normal = (f32::cast_from(x[place]) - m) * r;
-            let error = F::cast_from(masked(f32::cast_from(grad[place]), normal, g, b, relu));
+            let normal = (x[place] - m) * r;
+            let error = masked(grad[place], normal, g, b, relu);
             out[place] = error;
-            // The sums are those of what is written, rounded or not: what is spread adds up to nothing then.
-            let error = f32::cast_from(error);
             sum += error;
             product += error * normal;
             row += pieces * comptime!(ROWS);
         }
     }
     let to = (step * pieces + piece) * channels + channel;
-    let (all, all_products) = (add_rows(sum), add_rows(product));
+    let all = add_rows(sum, &mut sums_of_units);
+    let all_products = add_rows(product, &mut sums_of_units);
     if UNIT_POS_Y == 0 && channel < channels {
         sums[to] = all;
         products[to] = all_products;
@@ -175,13 +177,13 @@ pub(super) fn backward(
     grad: CubeTensor,
 ) -> [CubeTensor; 3] {
     let NormConfig { shape, eps, relu } = config;
-    let (x, grad) = (contiguous(x), contiguous(grad));
-    let [mean, variance, gamma, beta] = [stats.mean, stats.variance, gamma, beta].map(contiguous);
+    let (x, grad) = (plain(x), plain(grad));
+    let [mean, variance, gamma, beta] = parameters(&stats, gamma, beta);
     let groups = shape.channels.div_ceil(LANES);
     let sizes_of_parts = [shape.steps, pieces(shape.rows, groups * shape.steps), shape.channels];
     let [sums, products] = [(); 2].map(|()| empty(&x, sizes_of_parts, DType::F32));
-    let out = alike(&x);
-    let (client, of) = (x.client.clone(), [element(&x), element(&grad)]);
+    let out = empty(&x, x.meta.shape().clone(), DType::F32);
+    let client = x.client.clone();
     masked_kernel::launch(
         &client,
         CubeCount::new_3d(groups as u32, sizes_of_parts[1] as u32, shape.steps as u32),
@@ -199,7 +201,6 @@ pub(super) fn backward(
         shape.channels,
         eps,
         relu,
-        of,
     );
     spread(&shape, [x, mean, variance, gamma], [sums, products], sizes_of_parts, out, eps)
 }
@@ -256,12 +257,12 @@ pub(super) fn spread(
     let over_steps = |v: &CubeTensor| add_pieces(v.clone(), [1, norm.steps, norm.channels]);
     let (for_gamma, for_beta) = (over_steps(&products), over_steps(&sums));
     let (sums, products, all_rows) = portable::of_all_rows::<Cube>(norm, sums, products);
-    let (client, of, rows) = (x.client.clone(), element(&x), Rows::of(norm, &x));
+    let (client, of, launch) = (x.client.clone(), element(&x), Launch::of(norm, &x));
     spread_kernel::launch(
         &client,
-        rows.count,
-        rows.dim,
-        rows.wide,
+        launch.count,
+        launch.dim,
+        launch.wide,
         x.into_buffer_arg(),
         mean.into_buffer_arg(),
         variance.into_buffer_arg(),
@@ -270,16 +271,10 @@ pub(super) fn spread(
         products.into_buffer_arg(),
         errors.clone().into_buffer_arg(),
         norm.rows,
-        rows.vectors,
+        launch.vectors,
         eps,
         (1.0 / all_rows) as f32,
         of,
     );
     [errors, for_gamma, for_beta]
-}
-
-/// Memory for a tensor of the same shape and element type.
-fn alike(x: &CubeTensor) -> CubeTensor {
-    let handle = x.client.empty(x.meta.shape().num_elements() * x.dtype.size());
-    CubeTensor::new_contiguous(x.client.clone(), x.device.clone(), x.meta.shape().clone(), handle, x.dtype)
 }

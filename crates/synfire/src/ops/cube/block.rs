@@ -8,6 +8,7 @@ mod backward;
 
 pub(super) use backward::backward;
 
+use super::batch_norm::parameters;
 use super::neuron::{Constants, ConstantsLaunch, fires, is_stbp};
 use super::norm::{LANES, add_pieces};
 use super::tensors::{contiguous, cubes, element, empty, len, sum_of_cube};
@@ -192,11 +193,6 @@ fn windows(config: &BlockConfig) -> usize {
     let s = &config.shape;
     let side = s.pool.side();
     s.batch * s.height.div_ceil(side) * s.width.div_ceil(side)
-}
-
-/// What the batch norm needs, as kernels take it.
-fn parameters(stats: &Stats<CubeTensor>, gamma: CubeTensor, beta: CubeTensor) -> [CubeTensor; 4] {
-    [stats.mean.clone(), stats.variance.clone(), gamma, beta].map(contiguous)
 }
 
 /// [`SpikeKernels::block_forward`](crate::ops::SpikeKernels::block_forward).

@@ -200,10 +200,10 @@ pub(super) fn statistics(s: NormShape, x: CubeTensor) -> Stats<CubeTensor> {
     Stats { mean, variance }
 }
 
-/// Adds up what the units of a cube of [`LANES`] by [`ROWS`] have found, for each channel; the answer is that of the units of the first row.
+/// Adds up what the units of a cube of [`LANES`] by [`ROWS`] have found, for each channel, by way of a place for each; the answer is that of
+/// the units of the first row.
 #[cube]
-pub(super) fn add_rows(own: f32) -> f32 {
-    let mut sums = Shared::<[f32]>::new_slice(comptime!(LANES * ROWS));
+pub(super) fn add_rows(own: f32, sums: &mut Shared<[f32]>) -> f32 {
     sums[UNIT_POS as usize] = own;
     sync_cube();
     let mut all = 0.0f32;
@@ -229,7 +229,8 @@ fn add_pieces_kernel(parts: &[f32], out: &mut [f32], pieces: usize, channels: us
             piece += comptime!(ROWS);
         }
     }
-    let all = add_rows(own);
+    let mut sums = Shared::<[f32]>::new_slice(comptime!(LANES * ROWS));
+    let all = add_rows(own, &mut sums);
     if UNIT_POS_Y == 0 && channel < channels {
         out[step * channels + channel] = all;
     }

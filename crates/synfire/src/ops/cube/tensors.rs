@@ -25,8 +25,8 @@ pub(super) fn plain(x: CubeTensor) -> CubeTensor {
 }
 
 /// Memory for a tensor whose every value a kernel is going to write.
-pub(super) fn empty<const D: usize>(like: &CubeTensor, shape: [usize; D], dtype: DType) -> CubeTensor {
-    let shape = Shape::from(shape);
+pub(super) fn empty(like: &CubeTensor, shape: impl Into<Shape>, dtype: DType) -> CubeTensor {
+    let shape = shape.into();
     let handle = like.client.empty(shape.num_elements() * dtype.size());
     CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), shape, handle, dtype)
 }

@@ -6,8 +6,8 @@
     reason = "what is known when a kernel is made stands apart from what it decides"
 )]
 
-use super::{Made, Place, Sizes, current, parameters, place, scale, sizes, windows, windows_of};
-use crate::ops::cube::batch_norm::{self, masked};
+use super::{Made, Place, Sizes, current, place, scale, sizes, windows, windows_of};
+use crate::ops::cube::batch_norm::{masked, parameters, spread};
 use crate::ops::cube::neuron::{Constants, ConstantsLaunch, error, fires};
 use crate::ops::cube::norm::{LANES, ROWS, add_rows, pieces};
 use crate::ops::cube::tensors::{contiguous, element, empty};
@@ -250,9 +250,11 @@ fn errors_kernel<F: Float, G: Float>(
             window += pieces * comptime!(ROWS);
         }
     }
+    let mut sums_of_units = Shared::<[f32]>::new_slice(comptime!(LANES * ROWS));
     #[unroll(made.unrolled())]
     for step in 0..statistics {
-        let (all, all_products) = (add_rows(sum[step]), add_rows(product[step]));
+        let all = add_rows(sum[step], &mut sums_of_units);
+        let all_products = add_rows(product[step], &mut sums_of_units);
         if UNIT_POS_Y == 0 && channel < s.channels {
             let to = (step * pieces + CUBE_POS_Y as usize) * s.channels + channel;
             sums[to] = all;
@@ -302,5 +304,5 @@ pub(in crate::ops::cube) fn backward(
         made,
         of,
     );
-    batch_norm::spread(&norm, [z, mean, variance, gamma], [sums, products], sizes_of_parts, out, config.eps)
+    spread(&norm, [z, mean, variance, gamma], [sums, products], sizes_of_parts, out, config.eps)
 }
