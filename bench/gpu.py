@@ -12,9 +12,10 @@
 4. With --data-dir, MNIST: test accuracy of the epoch that validation chose, of the paper's small network (its best on test is 99.67 %), by the
    paper's recipe and with another readout.
 
-A round is all of 2 and 3, an estimated ten minutes on an H200 (never run there); 4 stands behind the first. Figures are medians over the rounds. Each goes to --out as it
-is measured, so that a run that is cut off has kept what it had, in front the machine, versions and commit; tables are printed at the end, and
-the exit status is 1 if a part failed. `--device cpu` runs all of it on small cases, to see that it does.
+A round is all of 2 and 3, an estimated ten minutes on an H200 (it was never run there); 4 stands behind the first. Figures are medians over
+the rounds. Each goes to --out as it is measured, so that a run that is cut off has kept what it had, in front the machine, versions and
+commit; tables are printed at the end, and the exit status is 1 if a part failed. `--device cpu` runs all of it on small cases, to see that
+it does.
 """
 
 import argparse
@@ -89,7 +90,8 @@ class Bench:
             if done.returncode != 0 or "{" not in out:
                 problem = (done.stderr or out).strip()[-500:] or f"ended with {done.returncode} and no word"
         except subprocess.TimeoutExpired as late:
-            out, problem = (late.stdout or b"").decode(errors="replace"), f"took more than {timeout} s"
+            out, problem = late.stdout or "", f"took more than {timeout} s"
+            out = out if isinstance(out, str) else out.decode(errors="replace")
         except OSError as error:
             problem = str(error)
         print(f"{' '.join(str(value) for value in what.values())}: {problem or 'done'}", file=sys.stderr, flush=True)
