@@ -212,7 +212,8 @@ def main():
     name += "-f32" if args.precision == "f32" else ""
     now = datetime.datetime.now(datetime.timezone.utc)
     record = {"table": name, "date": now.isoformat(timespec="seconds"), "commit": commit(), "processor": processor(),
-              "cores": os.cpu_count(), "system": f"{platform.system()} {platform.machine()} {''.join(platform.libc_ver())}", "seconds": args.seconds}
+              "cores": os.cpu_count(), "system": " ".join([platform.system(), platform.machine(), "".join(platform.libc_ver())]),
+              "seconds": args.seconds}
     neighbours = Neighbours() if pathlib.Path("/proc/stat").exists() else None
     if args.growth:
         record["growth"] = growth(args)

@@ -10,11 +10,12 @@ Forms:
   compiled      the same by torch.compile with CUDA graphs: the fastest form we know of
   spikingjelly  as bf16, with SpikingJelly's LIF by its Triton kernels (another of SJ_LIF_CUDA_IMPLEMENTATION): the surrogate's gradient
 Networks, input and what a step is are those of torch_forms.py; batch norm is over all T·B frames but for eager. Printed is a JSON line with
-the samples per second of the median, slowest and fastest training step, and the peak of the GPU's memory, but for what the first
-steps take to compile and to choose algorithms, which Synfire does not; with
---neurons a line for each number of time steps, the milliseconds of a layer of neurons alone, forward and backward in single precision;
-the sum of spikes times errors, from which Synfire's way back begins, is part of it here too: the loop, the functions of a layer,
-compiled with CUDA graphs or not, or SpikingJelly's.
+the samples per second of the median, slowest and fastest training step, and the peak of the GPU's memory, but for what the first steps
+take to compile and to choose algorithms, which Synfire does not.
+
+With --neurons there is a line for each number of time steps: the milliseconds of a layer of neurons alone, forward and backward in single
+precision, by the loop, by the functions of a layer (compiled with CUDA graphs or not) or by SpikingJelly. The sum of spikes times errors,
+from which Synfire's way back begins, is part of it here too.
 """
 
 import argparse
@@ -69,7 +70,7 @@ class Layerwise(forms.Net):
                 mask = F.dropout(torch.ones_like(x[: len(x) // self.steps]), module.p)
                 x = (x.unflatten(0, (self.steps, -1)) * mask).flatten(0, 1)
             elif isinstance(module, forms.Integrator):
-                x = integrate(x.unflatten(0, (self.steps, -1))).flatten(0, 1)
+                x = stepwise(forms.Integrator(), x.unflatten(0, (self.steps, -1))).flatten(0, 1)
             else:
                 x = module(x)
         return x.unflatten(0, (self.steps, -1)).mean(0)
@@ -81,15 +82,6 @@ class Layerwise(forms.Net):
         return x.permute(0, 3, 1, 2) if last else x
 
 
-def integrate(current):
-    """The potentials of neurons that do not fire."""
-    held, potentials = torch.zeros_like(current[0]), []
-    for now in current.unbind(0):
-        held = forms.DECAY * held + now
-        potentials.append(held)
-    return torch.stack(potentials)
-
-
 def spikingjelly_neurons(current):
     """SpikingJelly's over all steps. Its layer would keep bf16 potentials of bf16 currents, for which it has no kernels."""
     from spikingjelly.activation_based import functional, surrogate
@@ -99,10 +91,13 @@ def spikingjelly_neurons(current):
     return functional.lif_multi_step(current, potential, 1 / (1 - forms.DECAY), False, forms.THRESHOLD, 0.0, surrogate.Sigmoid())[0]
 
 
-def eager_neurons(current):
-    """One step after the other."""
-    neurons = forms.Lif()
+def stepwise(neurons, current):
+    """One step after the other, by neurons that hold nothing yet."""
     return torch.stack([neurons(now) for now in current])
+
+
+def eager_neurons(current):
+    return stepwise(forms.Lif(), current)
 
 
 def all_steps(form):

@@ -88,10 +88,11 @@ impl Runtime {
     /// first does, since drivers in software are devices too. It is never empty.
     fn alike(self) -> Vec<usize> {
         let devices = self.devices();
-        let alike = |index: &usize| {
-            self == Self::Cuda || *index == 0 || called(&devices[*index]) == called(&devices[0])
-        };
-        (0..devices.len().max(1)).filter(alike).collect()
+        if self == Self::Cuda || devices.len() < 2 {
+            return (0..devices.len().max(1)).collect();
+        }
+        let names: Vec<_> = devices.iter().map(called).collect();
+        (0..names.len()).filter(|&index| names[index] == names[0]).collect()
     }
 
     /// What was looked for where nothing was found.

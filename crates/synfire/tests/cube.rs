@@ -97,6 +97,12 @@ impl Gpu {
         self.tensor(&random(seed, shape.iter().product()), shape)
     }
 
+    /// What a batch norm scales channels with: values away from 0.
+    fn scales(&self, seed: u64, channels: usize) -> Both {
+        let values: Vec<f32> = random(seed, channels).iter().map(|x| x + 1.5).collect();
+        self.tensor(&values, &[channels])
+    }
+
     /// Values that `dtype` holds, in it on the GPU.
     fn rounded(&self, seed: u64, shape: &[usize], dtype: DType) -> Both {
         let both = self.random(seed, shape);
@@ -365,10 +371,7 @@ fn batch_norm(gpu: &Gpu, steps: usize, batch: usize, channels: usize, relu: bool
     for seed in 0..100 {
         let shape = [steps * batch, 2, 1, channels];
         let x = gpu.random(seed, &shape);
-        let gamma: Vec<f32> = random(seed ^ 1, channels).iter().map(|x| x + 1.5).collect();
-        let (gamma, beta) = (gpu.tensor(&gamma, &[channels]), gpu.random(seed ^ 2, &[channels]));
-        let [on_cpu, on_gpu] = [(); 2].map(|()| (x.clone(), gamma.clone(), beta.clone()));
-        let (x, gamma, beta) = on_cpu;
+        let (gamma, beta) = (gpu.scales(seed ^ 1, channels), gpu.random(seed ^ 2, &[channels]));
         let (before, _) =
             portable::batch_norm::<Flex>(plain, x.cpu.clone(), gamma.cpu.clone(), beta.cpu.clone());
         if host(&before).1.iter().any(|y| y.abs() < 1e-6) {
@@ -385,7 +388,7 @@ fn batch_norm(gpu: &Gpu, steps: usize, batch: usize, channels: usize, relu: bool
             beta.cpu,
             grad.cpu,
         );
-        let (x, gamma, beta) = (on_gpu.0.gpu, on_gpu.1.gpu, on_gpu.2.gpu);
+        let (x, gamma, beta) = (x.gpu, gamma.gpu, beta.gpu);
         let (y, found) = Cube::batch_norm_forward(config(batch), x.clone(), gamma.clone(), beta.clone());
         agree(&format!("{what}: forward"), &y, &expected, 1.0);
         agree(&format!("{what}: mean"), &found.mean, &stats.mean, 1.0);
@@ -444,8 +447,7 @@ fn block(gpu: &Gpu, config: BlockConfig, dtype: DType) {
     let frames = if shape.constant { shape.batch } else { shape.steps * shape.batch };
     for seed in 0..100 {
         let z = gpu.rounded(seed, &[frames, shape.height, shape.width, shape.channels], dtype);
-        let gamma: Vec<f32> = random(seed ^ 1, shape.channels).iter().map(|x| x + 1.5).collect();
-        let gamma = gpu.tensor(&gamma, &[shape.channels]);
+        let gamma = gpu.scales(seed ^ 1, shape.channels);
         let beta = gpu.random(seed ^ 2, &[shape.channels]);
         let stats = portable::statistics::<Flex>(&shape.norm(), z.cpu.clone());
         let plain = NormConfig { relu: false, ..config.norm() };

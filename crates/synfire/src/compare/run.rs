@@ -55,10 +55,11 @@ pub fn check(comparison: &Comparison, runs: &[PlannedRun], devices: &[Device]) -
         };
         run.config.validate_for(&data)?;
         let plan = run.config.plan(data.shape(&run.config.frames()), data.classes)?;
+        let batch = run.config.batch_size.min(data.test.len());
+        let precision = run.config.precision.on(&devices[0]);
         for device in devices {
             let training = training_of(&run.config, &data, device);
-            let first = training_of(&run.config, &data, &devices[0]);
-            if training.precision != first.precision {
+            if training.precision != precision {
                 let found = run.config.precision.to_string();
                 let expected = "f32 or bf16, since not all devices have bf16".to_string();
                 return Err(ConfigError::Value { key: "precision", found, expected }.into());
@@ -66,7 +67,6 @@ pub fn check(comparison: &Comparison, runs: &[PlannedRun], devices: &[Device]) -
             check_training(&plan, &training, 1, device)?;
             largest = largest.max(training_memory(&plan, &training, device));
             for &steps in comparison.inference_steps.iter().filter(|_| !run.config.is_ann()) {
-                let batch = run.config.batch_size.min(data.test.len());
                 check_inference(&plan, batch, steps, device)?;
                 largest = largest.max(inference_memory(&plan, batch, steps));
             }
